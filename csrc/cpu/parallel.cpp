@@ -1,0 +1,336 @@
+// The thread pool behind parallel_for: dynamic chunk claiming, a short spin, then sleep.
+#include "parallel.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace flambeau {
+
+HostHooks host_hooks;
+
+namespace {
+
+inline void cpu_pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+// Workers take over the caller's rounding and denormal modes, or results would depend on threads.
+inline unsigned float_mode() {
+#if defined(__x86_64__)
+  return _mm_getcsr() & ~0x3fu;
+#else
+  return 0;
+#endif
+}
+
+inline void set_float_mode(unsigned mode) {
+#if defined(__x86_64__)
+  if ((_mm_getcsr() & ~0x3fu) != mode) _mm_setcsr(mode);
+#else
+  (void)mode;
+#endif
+}
+
+thread_local bool inside_chunk = false;
+
+struct InsideChunk {
+  bool before = inside_chunk;
+  InsideChunk() { inside_chunk = true; }
+  ~InsideChunk() { inside_chunk = before; }
+};
+
+using ChunkFn = FunctionRef<void(int64_t, int64_t)>;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kWorkerSpin = std::chrono::microseconds(30);
+constexpr auto kCallerSpin = std::chrono::microseconds(30);
+constexpr uint32_t kClosed = 0xffffffffu;
+
+// Polls until ready() or until the time is up; looks at the clock only now and then.
+template <class Ready>
+bool spin_until(std::chrono::microseconds limit, Ready ready) {
+  const auto deadline = Clock::now() + limit;
+  for (;;) {
+    for (int i = 0; i < 64; i++) {
+      if (ready()) return true;
+      cpu_pause();
+    }
+    if (Clock::now() >= deadline) return false;
+  }
+}
+
+// One job at a time. `ticket_` is (job number << 32 | next chunk): a chunk is claimed by a
+// compare-exchange, so a worker that wakes up late can never take a chunk of another job.
+class Pool : public std::enable_shared_from_this<Pool> {
+ public:
+  explicit Pool(int workers) : wanted_(workers) {}
+  int wanted() const { return wanted_; }
+
+  void start() {
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);  // signals belong to the host's threads
+    try {
+      for (int i = 0; i < wanted_; i++)
+        std::thread([self = shared_from_this()] { self->work(); }).detach();
+    } catch (const std::system_error&) {
+      // No more threads to be had: the caller does the rest of the work.
+    }
+    pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  }
+
+  void stop() {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+    wake_.notify_all();
+  }
+
+  std::exception_ptr run(int64_t n, int64_t grain, uint32_t chunks, const ChunkFn& fn) {
+    const uint64_t job = (ticket_.load() >> 32) + 1;
+    ticket_.store(job << 32 | kClosed);
+    fn_.store(&fn);
+    n_.store(n);
+    grain_.store(grain);
+    chunks_.store(chunks);
+    mode_.store(float_mode());
+    completed_.store(0);
+    failed_.store(false);
+    error_ = nullptr;
+    ticket_.store(job << 32);
+    if (sleepers_.load() > 0) wake_workers(chunks - 1);
+    take_chunks();
+    wait_for_completion(chunks);
+    return std::exchange(error_, nullptr);
+  }
+
+ private:
+  void wake_workers(uint32_t useful) {
+    std::lock_guard lock(mutex_);
+    if (useful >= static_cast<uint32_t>(sleepers_.load())) return wake_.notify_all();
+    for (uint32_t i = 0; i < useful; i++) wake_.notify_one();
+  }
+
+  void take_chunks() {
+    for (;;) {
+      uint64_t ticket = ticket_.load();
+      const auto chunk = static_cast<uint32_t>(ticket);
+      const uint32_t chunks = chunks_.load();
+      if (chunk >= chunks) return;
+      const ChunkFn* fn = fn_.load();
+      const int64_t n = n_.load(), grain = grain_.load();
+      const unsigned mode = mode_.load();
+      // Success proves that all the fields read above belong to this job.
+      if (!ticket_.compare_exchange_strong(ticket, ticket + 1)) continue;
+      run_chunk(*fn, n, grain, chunk, mode);
+      if (completed_.fetch_add(1) + 1 == chunks && caller_sleeps_.load()) {
+        std::lock_guard lock(mutex_);
+        done_.notify_all();
+      }
+    }
+  }
+
+  void run_chunk(const ChunkFn& fn, int64_t n, int64_t grain, uint32_t chunk, unsigned mode) {
+    if (failed_.load(std::memory_order_relaxed)) return;
+    set_float_mode(mode);
+    try {
+      const int64_t begin = chunk * grain;
+      fn(begin, std::min(n, begin + grain));
+    } catch (...) {
+      if (!failed_.exchange(true)) error_ = std::current_exception();
+    }
+  }
+
+  void wait_for_completion(uint32_t chunks) {
+    auto complete = [&] { return completed_.load() == chunks; };
+    if (complete() || spin_until(kCallerSpin, complete)) return;
+    std::unique_lock lock(mutex_);
+    caller_sleeps_.store(true);
+    done_.wait(lock, complete);
+    caller_sleeps_.store(false);
+  }
+
+  void work() {
+    InsideChunk mark;
+    uint64_t seen = 0;
+    auto news = [&] { return ticket_.load() >> 32 != seen || stop_.load(); };
+    for (;;) {
+      if (!spin_until(kWorkerSpin, news)) {
+        std::unique_lock lock(mutex_);
+        sleepers_.fetch_add(1);
+        wake_.wait(lock, news);
+        sleepers_.fetch_sub(1);
+      }
+      if (stop_.load()) return;
+      const uint64_t ticket = ticket_.load();
+      if (static_cast<uint32_t>(ticket) == kClosed) continue;  // a job is being written: look again
+      seen = ticket >> 32;
+      take_chunks();
+    }
+  }
+
+  const int wanted_;
+  alignas(64) std::atomic<uint64_t> ticket_{kClosed};
+  alignas(64) std::atomic<uint32_t> completed_{0};
+  alignas(64) std::atomic<const ChunkFn*> fn_{nullptr};
+  std::atomic<int64_t> n_{0}, grain_{1};
+  std::atomic<uint32_t> chunks_{0};
+  std::atomic<unsigned> mode_{0};
+  std::atomic<bool> failed_{false}, caller_sleeps_{false}, stop_{false};
+  std::atomic<int> sleepers_{0};
+  std::exception_ptr error_;
+  std::mutex mutex_;
+  std::condition_variable wake_, done_;
+};
+
+// Never destroyed: workers may outlive the static objects, and a forked child must not touch the
+// parent's pool (its threads do not exist there), so it forgets it and makes another at need.
+using PoolPtr = std::shared_ptr<Pool>;
+alignas(PoolPtr) unsigned char pool_bytes[sizeof(PoolPtr)];
+PoolPtr& current_pool() { return *reinterpret_cast<PoolPtr*>(pool_bytes); }
+std::atomic<bool> pool_in_use{false};
+std::atomic<int> thread_count{0};
+
+void forget_pool() {
+  new (pool_bytes) PoolPtr();
+  pool_in_use.store(false);
+}
+
+const bool fork_handler_installed = [] {
+  new (pool_bytes) PoolPtr();
+  return pthread_atfork(nullptr, nullptr, forget_pool) == 0;
+}();
+
+int count_from_environment() {
+  for (const char* name : {"FLAMBEAU_NUM_THREADS", "OMP_NUM_THREADS"}) {
+    const char* text = std::getenv(name);
+    if (text == nullptr) continue;
+    const long n = std::strtol(text, nullptr, 10);
+    if (n >= 1 && n <= 4096) return static_cast<int>(n);
+  }
+  return 0;
+}
+
+bool read_numbers(const char* path, const char* format, long long* a, long long* b) {
+  std::FILE* file = std::fopen(path, "r");
+  if (file == nullptr) return false;
+  const int wanted = b == nullptr ? 1 : 2;
+  const int got = b == nullptr ? std::fscanf(file, format, a) : std::fscanf(file, format, a, b);
+  std::fclose(file);
+  return got == wanted;
+}
+
+// CPUs' worth of time that the control group grants, rounded up; 0 when there is no limit.
+int count_from_cgroup() {
+  long long quota = 0, period = 0;
+  const bool known =
+      read_numbers("/sys/fs/cgroup/cpu.max", "%lld %lld", &quota, &period) ||
+      (read_numbers("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "%lld", &quota, nullptr) &&
+       read_numbers("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "%lld", &period, nullptr));
+  if (!known || quota <= 0 || period <= 0) return 0;
+  return static_cast<int>(std::min<long long>((quota + period - 1) / period, 4096));
+}
+
+int default_threads() {
+  if (const int n = count_from_environment()) return n;
+  int n = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) n = std::max(1, CPU_COUNT(&set));
+#endif
+  const int granted = count_from_cgroup();
+  return granted > 0 ? std::min(n, granted) : n;
+}
+
+std::exception_ptr run_serially(int64_t n, int64_t grain, const ChunkFn& fn) {
+  InsideChunk mark;
+  try {
+    for (int64_t begin = 0; begin < n; begin += grain) fn(begin, std::min(n, begin + grain));
+  } catch (...) {
+    return std::current_exception();
+  }
+  return nullptr;
+}
+
+// Runs on the pool, or serially where that is not to be had.
+std::exception_ptr run_region(int64_t n, int64_t grain, const ChunkFn& fn) {
+  const int threads = num_threads();
+  const int64_t chunks = (n - 1) / grain + 1;
+  if (threads == 1 || chunks >= kClosed || pool_in_use.exchange(true))
+    return run_serially(n, grain, fn);
+  PoolPtr& pool = current_pool();
+  if (!pool || pool->wanted() != threads - 1) {
+    if (pool) pool->stop();
+    pool = std::make_shared<Pool>(threads - 1);
+    pool->start();
+  }
+  std::exception_ptr error;
+  {
+    InsideChunk mark;
+    error = pool->run(n, grain, static_cast<uint32_t>(chunks), fn);
+  }
+  pool_in_use.store(false);
+  return error;
+}
+
+}  // namespace
+
+int num_threads() {
+  int n = thread_count.load(std::memory_order_relaxed);
+  if (n == 0) {
+    n = default_threads();
+    int none = 0;
+    if (!thread_count.compare_exchange_strong(none, n)) n = none;
+  }
+  return n;
+}
+
+void set_num_threads(int n) {
+  if (n < 1)
+    throw std::invalid_argument("set_num_threads: expected a positive number of threads, got " +
+                                std::to_string(n));
+  thread_count.store(std::min(n, 4096));
+}
+
+bool in_parallel_region() { return inside_chunk; }
+
+void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t)> fn) {
+  if (n <= 0) return;
+  grain = std::max<int64_t>(grain, 1);
+  if (n <= grain) return fn(0, n);
+  if (inside_chunk) {
+    for (int64_t begin = 0; begin < n; begin += grain) fn(begin, std::min(n, begin + grain));
+    return;
+  }
+  const HostHooks hooks = host_hooks;
+  void* token = hooks.release != nullptr ? hooks.release() : nullptr;
+  const std::exception_ptr error = run_region(n, grain, fn);
+  if (token != nullptr && hooks.reacquire != nullptr) hooks.reacquire(token);
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace flambeau
