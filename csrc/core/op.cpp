@@ -1,0 +1,111 @@
+// apply(): infer, allocate, run the kernel of the inputs' device, record.
+#include "op.h"
+
+namespace flambeau {
+
+Tensor Saved::input(int i) const {
+  int at = __builtin_popcount(node.saved_inputs & ((1u << i) - 1));
+  FB_CHECK(node.saved_inputs >> i & 1, node.op->name(), ": input ", i, " was not saved");
+  return node.unpack(at);
+}
+Tensor Saved::output(int i) const {
+  int at = __builtin_popcount(node.saved_inputs) +
+           __builtin_popcount(node.saved_outputs & ((1u << i) - 1));
+  FB_CHECK(node.saved_outputs >> i & 1, node.op->name(), ": output ", i, " was not saved");
+  return node.unpack(at);
+}
+bool Saved::needs(int i) const { return node.needs(i); }
+
+Grads Op::vjp(const Saved&, const Grads&) {
+  FB_NOT_IMPLEMENTED("derivative for ", name(), " is not implemented");
+}
+
+std::string backward_name(const char* op) {
+  std::string s;
+  bool up = true;
+  for (const char* c = op; *c; ++c) {
+    if (*c == '_') {
+      up = true;
+      continue;
+    }
+    s += up ? char(std::toupper(*c)) : *c;
+    up = false;
+  }
+  return s + "Backward0";
+}
+
+std::string OpNode::name() const { return backward_name(op->name()); }
+
+Grads OpNode::vjp(const Grads& grads) {
+  FB_CHECK(op, "Trying to backward through the graph a second time");
+  return op->vjp(Saved{*this}, grads);
+}
+
+bool wants_grad(const Inputs& in) {
+  if (!grad_enabled()) return false;
+  for (const Tensor& t : in)
+    if (t.defined() && t.requires_grad()) return true;
+  return false;
+}
+
+void record(Op& op, const Inputs& in, const Outputs& out) {
+  Saves saves = op.saves(in);
+  auto* node = new OpNode;
+  Ref<Node> ref = Ref<Node>::adopt(node);
+  node->saved_inputs = saves.inputs;
+  node->saved_outputs = saves.outputs;
+  for (int i = 0; i < in.size(); ++i)
+    node->next.push_back(in[i].defined() ? gradient_edge(in[i]) : Edge{});
+  for (int i = 0; i < in.size(); ++i)
+    if (saves.inputs >> i & 1) node->save(in[i]);
+  uint32_t skip = op.not_differentiable();
+  for (int i = 0; i < out.size(); ++i) {
+    if ((skip >> i & 1) || !is_inexact(out[i].dtype())) {
+      node->outputs.push_back({out[i].shape(), out[i].dtype(), out[i].device()});
+      continue;
+    }
+    set_history(out[i], ref, i);
+  }
+  for (int i = 0; i < out.size(); ++i)
+    if (saves.outputs >> i & 1) node->save(out[i], true, i);
+  node->op.reset(op.moved());
+}
+
+Outputs apply_all(Op& op, const Inputs& in) {
+  Specs specs = op.infer(in);
+  Device device;
+  for (const Tensor& t : in)
+    if (t.defined()) {
+      device = t.device();
+      break;
+    }
+  for (const Tensor& t : in)
+    FB_CHECK(!t.defined() || t.device() == device || (t.dim() == 0 && t.device().is_cpu()),
+             op.name(), ": Expected all tensors to be on the same device, but found at least two "
+             "devices, ", device, " and ", t.device(), "!");
+  Outputs out;
+  for (const Spec& s : specs)
+    out.push_back(s.strides.empty() ? empty(s.shape, s.dtype, device)
+                                    : empty_strided(s.shape, s.strides, s.dtype, device));
+  if (device.is_cpu()) op.cpu(in, out);
+  if (inference_enabled())
+    for (Tensor& t : out) t.impl()->inference = true;
+  if (wants_grad(in)) record(op, in, out);
+  return out;
+}
+
+Tensor apply(Op&& op, const Inputs& in) { return apply_all(op, in)[0]; }
+
+Tensor finish_view(Op& op, const Tensor& in, Tensor out, bool multi) {
+  if (inference_enabled()) out.impl()->inference = true;
+  if (!grad_enabled() || out.impl()->inference) return out;
+  TensorImpl& v = *out.impl();
+  v.base = in.impl()->base ? in.impl()->base : Ref<TensorImpl>(in.impl());
+  v.view_version = out.version();
+  if (!wants_grad({in})) return out;
+  record(op, {in}, {out});
+  if (v.meta) v.meta->multi_view = multi;
+  return out;
+}
+
+}  // namespace flambeau

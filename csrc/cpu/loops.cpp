@@ -1,0 +1,153 @@
+// The strided driver behind every elementwise op and copy.
+#include "loops.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace flambeau {
+
+void StridedLoop::add(char* data, const Dims& byte_strides) {
+  base[ops] = data;
+  strides[ops++] = byte_strides;
+}
+
+// Sorts dimensions by the first operand's strides (then the next's) and merges neighbours.
+void StridedLoop::prepare(const Dims& logical) {
+  int n = logical.size();
+  Dims order(n, 0);
+  for (int i = 0; i < n; ++i) order[i] = n - 1 - i;
+  auto before = [&](int64_t a, int64_t b) {  // whether a belongs inside b
+    for (int i = 0; i < ops; ++i) {
+      int64_t x = std::abs(strides[i][int(a)]), y = std::abs(strides[i][int(b)]);
+      if (x && y && x != y) return x < y;
+    }
+    return false;
+  };
+  for (int i = 1; i < n; ++i)
+    for (int j = i; j > 0 && before(order[j], order[j - 1]); --j)
+      std::swap(order[j], order[j - 1]);
+  Dims merged, st[kMaxOperands];
+  numel = 1;
+  for (int64_t d : order) {
+    int64_t size = logical[int(d)];
+    numel *= size;
+    if (size == 1) continue;
+    bool fits = !merged.empty();
+    for (int i = 0; i < ops && fits; ++i)
+      fits = strides[i][int(d)] == st[i].back() * merged.back();
+    if (fits) {
+      merged.back() *= size;
+      continue;
+    }
+    merged.push_back(size);
+    for (int i = 0; i < ops; ++i) st[i].push_back(strides[i][int(d)]);
+  }
+  shape = merged;
+  for (int i = 0; i < ops; ++i) strides[i] = st[i];
+}
+
+Dims expanded_bytes(const Tensor& t, const Dims& shape) {
+  Dims s(shape.size(), 0);
+  int shift = shape.size() - t.dim();
+  for (int i = 0; i < t.dim(); ++i)
+    if (t.shape()[i] != 1 || shape[i + shift] == 1)
+      s[i + shift] = t.strides()[i] * t.itemsize();
+  return s;
+}
+
+namespace {
+
+constexpr int64_t kGrain = 32768;
+constexpr int kBlock = 512;  // elements of a conversion buffer
+
+struct Plan {
+  ElemKernel kernel;
+  DType compute, result;
+  int n_in;
+  DType in_types[kMaxOperands];
+  DType out_type;
+  const double* p;
+  int64_t in_strides[kMaxOperands];
+  int64_t out_stride;
+};
+
+// One run that needs casts or gathers, block by block through buffers in cache.
+void run_buffered(const Plan& pl, char* const* ptr, int64_t n, unsigned scalars, unsigned direct) {
+  alignas(64) char buf[kMaxOperands][kBlock * 16];
+  int csize = size_of(pl.compute), rsize = size_of(pl.result);
+  bool out_direct = pl.out_type == pl.result && pl.out_stride == rsize;
+  CastKernel casts[kMaxOperands];
+  const void* in[kMaxOperands];
+  for (int i = 0; i < pl.n_in; ++i) {
+    casts[i] = cast_kernel(pl.in_types[i], pl.compute);
+    if (scalars >> i & 1) {
+      casts[i](ptr[i + 1], 0, buf[i + 1], csize, 1);
+      in[i] = buf[i + 1];
+    }
+  }
+  CastKernel cast_out = cast_kernel(pl.result, pl.out_type);
+  for (int64_t b = 0; b < n; b += kBlock) {
+    int64_t m = std::min<int64_t>(kBlock, n - b);
+    for (int i = 0; i < pl.n_in; ++i) {
+      if (scalars >> i & 1) continue;
+      const char* src = ptr[i + 1] + b * pl.in_strides[i];
+      if (direct >> i & 1) {
+        in[i] = src;
+      } else {
+        casts[i](src, pl.in_strides[i], buf[i + 1], csize, m);
+        in[i] = buf[i + 1];
+      }
+    }
+    char* dst = ptr[0] + b * pl.out_stride;
+    pl.kernel(in, out_direct ? dst : buf[0], m, scalars, pl.p);
+    if (!out_direct) cast_out(buf[0], rsize, dst, pl.out_stride, m);
+  }
+}
+
+}  // namespace
+
+void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tensor& out,
+                     const Tensor* in, int n_in, const double* p) {
+  if (out.numel() == 0) return;
+  Plan pl{kernel, compute, result, n_in, {}, out.dtype(), p, {}, 0};
+  bool flat = out.is_contiguous(), exact = out.dtype() == result;
+  for (int i = 0; i < n_in; ++i) {
+    pl.in_types[i] = in[i].dtype();
+    exact = exact && in[i].dtype() == compute;
+    flat = flat && ((in[i].is_contiguous() && in[i].shape() == out.shape()) ||
+                    in[i].numel() == 1);
+  }
+  if (flat && exact && out.numel() <= kGrain) {  // the short way for small tensors
+    const void* ptr[kMaxOperands];
+    unsigned scalars = 0;
+    for (int i = 0; i < n_in; ++i) {
+      ptr[i] = in[i].bytes();
+      if (in[i].numel() == 1) scalars |= 1u << i;
+    }
+    kernel(ptr, out.bytes(), out.numel(), scalars, p);
+    return;
+  }
+  StridedLoop loop;
+  loop.add(out.bytes(), expanded_bytes(out, out.shape()));
+  for (int i = 0; i < n_in; ++i) loop.add(in[i].bytes(), expanded_bytes(in[i], out.shape()));
+  loop.prepare(out.shape());
+  int64_t n0 = loop.inner();
+  unsigned scalars = 0, direct = 0;
+  for (int i = 0; i < n_in; ++i) {
+    pl.in_strides[i] = loop.shape.empty() ? 0 : loop.strides[i + 1][0];
+    if (pl.in_strides[i] == 0 || n0 == 1) scalars |= 1u << i;
+    if (in[i].dtype() == compute && (pl.in_strides[i] == size_of(compute) || scalars >> i & 1))
+      direct |= 1u << i;
+  }
+  pl.out_stride = loop.shape.empty() ? size_of(out.dtype()) : loop.strides[0][0];
+  bool plain = direct == (1u << n_in) - 1 && out.dtype() == result &&
+               (pl.out_stride == size_of(result) || n0 == 1);
+  loop.run(kGrain, [&](char* const* ptr, int64_t n) {
+    if (!plain) return run_buffered(pl, ptr, n, scalars, direct);
+    const void* src[kMaxOperands];
+    for (int i = 0; i < n_in; ++i) src[i] = ptr[i + 1];
+    kernel(src, ptr[0], n, scalars, p);
+  });
+}
+
+}  // namespace flambeau

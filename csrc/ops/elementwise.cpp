@@ -1,0 +1,367 @@
+// The elementwise rows as functions: derivatives, C++ entry points, Python registration.
+#include "../core/elementwise.h"
+
+#include <cmath>
+
+#include "../core/registry.h"
+#include "../cpu/elementwise_tables.h"
+#include "ops.h"
+
+namespace flambeau {
+
+const ElemTables& elem_tables() {
+  static const ElemTables& t = cpu_has_avx512() ? elem_avx512::tables
+                               : cpu_has_avx2() ? elem_avx2::tables
+                                                : elem_base::tables;
+  return t;
+}
+
+namespace {
+
+// Helpers of the derivative column.
+Tensor within(const Tensor& x, double low, double high, bool open) {
+  return open ? within_open(x, low, high) : within_closed(x, low, high);
+}
+Tensor mask_of(const Tensor& condition, const Tensor& like) {
+  return to_dtype(condition, like.dtype());
+}
+Tensor number(double v) { return weak_scalar(Scalar(v)); }
+
+Tensor sgn_backward(const Tensor& g, const Tensor& x, const Tensor& y) {
+  if (!is_complex(x.dtype())) return zeros_like(g);
+  // d(x/|x|): the part of g across the direction y, over |x|.
+  Tensor r = abs(x), safe = where(eq(r, number(0)), ones_like(r), r);
+  Tensor along = real(conj(y) * g);
+  return where(eq(r, number(0)), zeros_like(g), (g - y * along) / safe);
+}
+Tensor pow_vjp_base(const Tensor& g, const Tensor& a, const Tensor& b) {
+  Tensor d = g * conj(b * pow(a, b - 1.));
+  return where(eq(b, number(0)), zeros_like(d), d);
+}
+Tensor pow_vjp_exponent(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
+  Tensor zero = is_complex(b.dtype()) ? eq(a, number(0))
+                                      : logical_and(eq(a, number(0)), ge(b, number(0)));
+  Tensor d = g * conj(y * log(a));
+  return where(zero, zeros_like(d), d);
+}
+Tensor copysign_vjp(const Tensor& g, const Tensor& a, const Tensor& b) {
+  Tensor same = mask_of(eq(signbit(a), signbit(b)), g) * 2. - 1.;
+  return where(eq(a, number(0)), zeros_like(g), g * same);
+}
+Tensor xlogy_vjp(const Tensor& a, const Tensor& b) {
+  Tensor zero = logical_and(eq(a, number(0)), le(b, number(0)));
+  Tensor d = log(b);
+  return where(zero, zeros_like(d), d);
+}
+Tensor heaviside_vjp(const Tensor&) {
+  FB_NOT_IMPLEMENTED("the derivative of heaviside with respect to values is not defined");
+}
+// 1 where fmax (sign 1) or fmin (sign -1) takes its first operand.
+Tensor prefers(const Tensor& a, const Tensor& b, int sign) {
+  Tensor first = sign > 0 ? ge(a, b) : le(a, b);
+  return mask_of(logical_or(first, isnan(b)), a);
+}
+Tensor mish_vjp(const Tensor& g, const Tensor& x) {
+  Tensor t = tanh(softplus(x, 1, 20));
+  return g * (t + x * sigmoid(x) * (1. - t * t));
+}
+Tensor elu_vjp(const Tensor& g, const Tensor& x, const double* p) {
+  Tensor below = exp(clamp_scalar(x, -INFINITY, 0) * p[2]) * (p[0] * p[1] * p[2]);
+  return g * where(gt(x, number(0)), full_like(below, p[1]), below);
+}
+Tensor hardswish_vjp(const Tensor& g, const Tensor& x) {
+  Tensor mid = x / 3. + 0.5;
+  Tensor d = where(ge(x, number(3)), ones_like(mid),
+                   where(le(x, number(-3)), zeros_like(mid), mid));
+  return g * d;
+}
+Tensor silu_slope(const Tensor& x) {
+  Tensor s = sigmoid(x);
+  return s * (1. + x * (1. - s));
+}
+Tensor silu_curve(const Tensor& x) {
+  Tensor s = sigmoid(x), d = s * (1. - s);
+  return d * (2. + x * (1. - s * 2.));
+}
+Tensor normal_density(const Tensor& x) { return exp(x * x * -0.5) * 0.3989422804014327; }
+Tensor gelu_slope(const Tensor& x) {
+  return erfc(x * -0.7071067811865476) * 0.5 + x * normal_density(x);
+}
+Tensor gelu_curve(const Tensor& x) { return normal_density(x) * (2. - x * x); }
+constexpr double kTanhGelu = 0.7978845608028654, kCubic = 0.044715;
+Tensor gelu_tanh_slope(const Tensor& x) {
+  Tensor t = tanh((x + x * x * x * kCubic) * kTanhGelu);
+  Tensor du = (x * x * (3 * kCubic) + 1.) * kTanhGelu;
+  return (t + 1.) * 0.5 + x * (1. - t * t) * du * 0.5;
+}
+Tensor gelu_tanh_curve(const Tensor& x) {
+  Tensor t = tanh((x + x * x * x * kCubic) * kTanhGelu), q = 1. - t * t;
+  Tensor du = (x * x * (3 * kCubic) + 1.) * kTanhGelu, d2u = x * (6 * kCubic * kTanhGelu);
+  return q * du + x * (q * d2u - t * q * du * du * 2.) * 0.5;
+}
+
+// The derivative columns become functions of the saved values.
+#define X() s.input(0)
+#define A() s.input(0)
+#define B() s.input(1)
+#define C() s.input(2)
+#define Y() s.output(0)
+#define FB_VJP(fn, expr)                                                              \
+  Tensor fn([[maybe_unused]] const Saved& s, [[maybe_unused]] const Tensor& g,        \
+            [[maybe_unused]] const double* p) {                                       \
+    return expr;                                                                      \
+  }
+#define FB_ROW(name, args, rule, types, keep, formula, vjp, doc) FB_VJP(vjp_##name, vjp)
+FB_UNARY_MATH(FB_ROW)
+FB_UNARY_ACTIVATION(FB_ROW)
+#undef FB_ROW
+#define FB_ROW(name, rule, types, keep, formula, va, vb, doc) \
+  FB_VJP(vjp_a_##name, va) FB_VJP(vjp_b_##name, vb)
+FB_BINARY(FB_ROW)
+#undef FB_ROW
+#define FB_ROW(name, args, rule, types, keep, formula, va, vb, vc, doc) \
+  FB_VJP(vjp_a_##name, va) FB_VJP(vjp_b_##name, vb) FB_VJP(vjp_c_##name, vc)
+FB_TERNARY(FB_ROW)
+#undef FB_ROW
+#undef X
+#undef A
+#undef B
+#undef C
+#undef Y
+
+// The tables of rows, in the order of the kernel tables.
+#define FB_ROW(name, args, rule, types, keep, formula, vjp, doc) \
+  {#name, args, 1, Rule::rule, Keep::keep, {vjp_##name}, doc, nullptr},
+ElemRow unary_math_rows[] = {FB_UNARY_MATH(FB_ROW)};
+ElemRow activation_rows[] = {FB_UNARY_ACTIVATION(FB_ROW)};
+#undef FB_ROW
+#define FB_ROW(name, rule, types, keep, formula, va, vb, doc) \
+  {#name, "", 2, Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name}, doc, nullptr},
+ElemRow binary_rows[] = {FB_BINARY(FB_ROW)};
+#undef FB_ROW
+#define FB_ROW(name, args, rule, types, keep, formula, va, vb, vc, doc) \
+  {#name, args, 3, Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name, vjp_c_##name}, doc, nullptr},
+ElemRow ternary_rows[] = {FB_TERNARY(FB_ROW)};
+#undef FB_ROW
+
+#define FB_ROW(name, ...) k_##name,
+enum UnaryMath { FB_UNARY_MATH(FB_ROW) };
+enum Activation { FB_UNARY_ACTIVATION(FB_ROW) };
+enum Binary { FB_BINARY(FB_ROW) };
+enum Ternary { FB_TERNARY(FB_ROW) };
+#undef FB_ROW
+
+}  // namespace
+
+#define FB_ROW(name, ...)                                              \
+  Tensor name(const Tensor& x, double p0, double p1, double p2) {      \
+    double p[3] = {p0, p1, p2};                                        \
+    return elementwise(unary_math_rows[k_##name], &x, p, 3);           \
+  }
+FB_UNARY_MATH(FB_ROW)
+#undef FB_ROW
+#define FB_ROW(name, ...)                                              \
+  Tensor name(const Tensor& x, double p0, double p1, double p2) {      \
+    double p[3] = {p0, p1, p2};                                        \
+    return elementwise(activation_rows[k_##name], &x, p, 3);           \
+  }
+FB_UNARY_ACTIVATION(FB_ROW)
+#undef FB_ROW
+#define FB_ROW(name, ...)                                  \
+  Tensor name(const Tensor& a, const Tensor& b) {          \
+    Tensor in[2] = {a, b};                                 \
+    return elementwise(binary_rows[k_##name], in);         \
+  }
+FB_BINARY(FB_ROW)
+#undef FB_ROW
+#define FB_ROW(name, ...)                                                              \
+  Tensor name(const Tensor& a, const Tensor& b, const Tensor& c, double p0) {          \
+    Tensor in[3] = {a, b, c};                                                          \
+    return elementwise(ternary_rows[k_##name], in, &p0, 1);                            \
+  }
+FB_TERNARY(FB_ROW)
+#undef FB_ROW
+
+Tensor pow(const Tensor& a, double b) { return pow(a, number(b)); }
+Tensor conj(const Tensor& t) { return is_complex(t.dtype()) ? conj_physical(t) : t; }
+Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+Tensor operator/(const Tensor& a, const Tensor& b) { return true_divide(a, b); }
+Tensor operator-(const Tensor& a) { return neg(a); }
+Tensor operator+(const Tensor& a, double b) { return add(a, number(b)); }
+Tensor operator-(const Tensor& a, double b) { return sub(a, number(b)); }
+Tensor operator*(const Tensor& a, double b) { return mul(a, number(b)); }
+Tensor operator/(const Tensor& a, double b) { return true_divide(a, number(b)); }
+Tensor operator+(double a, const Tensor& b) { return add(number(a), b); }
+Tensor operator-(double a, const Tensor& b) { return sub(number(a), b); }
+Tensor operator*(double a, const Tensor& b) { return mul(number(a), b); }
+Tensor operator/(double a, const Tensor& b) { return true_divide(number(a), b); }
+
+Tensor add(const Tensor& a, const Tensor& b, Scalar alpha) {
+  return alpha.f == 1 ? add(a, b) : add(a, mul(b, weak_scalar(alpha)));
+}
+Tensor sub(const Tensor& a, const Tensor& b, Scalar alpha) {
+  return alpha.f == 1 ? sub(a, b) : sub(a, mul(b, weak_scalar(alpha)));
+}
+Tensor div(const Tensor& a, const Tensor& b, const char* rounding_mode) {
+  std::string m = rounding_mode ? rounding_mode : "";
+  if (m.empty()) return true_divide(a, b);
+  FB_CHECK(m == "trunc" || m == "floor", "div expected rounding_mode to be one of None, 'trunc', "
+           "or 'floor' but found '", m, "'");
+  return m == "trunc" ? trunc_divide(a, b) : floor_divide(a, b);
+}
+
+Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
+  FB_CHECK(min.defined() || max.defined(), "clamp: At least one of 'min' or 'max' must not be None");
+  Tensor r = x;
+  if (min.defined()) r = maximum(r, min);
+  if (max.defined()) r = minimum(r, max);
+  return r;
+}
+
+namespace {
+
+// One function serves every row: inputs first, then the parameters.
+Value call_row(Args& a) {
+  const auto& row = *static_cast<const ElemRow*>(a.context);
+  Tensor in[3];
+  double p[4] = {};
+  for (int i = 0; i < row.arity; ++i) in[i] = a.tensor(i);
+  int np = a.list.size() - row.arity;
+  for (int i = 0; i < np; ++i) p[i] = a.real(row.arity + i);
+  if (a.out.defined()) return elementwise_into(row, in, p, np, a.out, a.inplace);
+  return elementwise(row, in, p, np);
+}
+
+const ElemRow& row_named(const char* name) {
+  for (const ElemRow& r : binary_rows)
+    if (std::string(r.name) == name) return r;
+  fail(ErrorKind::Runtime, name);
+}
+
+// A binary row with one operand replaced first (alpha, rounding mode).
+Value call_binary(const ElemRow& row, const Tensor& x, const Tensor& y, Args& a) {
+  Tensor in[2] = {x, y};
+  if (a.out.defined()) return elementwise_into(row, in, nullptr, 0, a.out, a.inplace);
+  return elementwise(row, in);
+}
+Value call_scaled(Args& a, const char* name) {
+  const Scalar& alpha = a.scalar(2);
+  Tensor b = a.tensor(1);
+  if (alpha.f != 1 || alpha.im != 0) {
+    FB_CHECK(!(is_integral(a.tensor(0).dtype()) && is_integral(b.dtype()) && !alpha.is_integral()),
+             "For integral input tensors, argument alpha must not be a floating point number.");
+    b = mul(b, weak_scalar(alpha));
+  }
+  FB_CHECK(!(name[0] == 's' && a.tensor(0).dtype() == DType::Bool && b.dtype() == DType::Bool),
+           "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+           "`logical_xor()` operator instead.");
+  return call_binary(row_named(name), a.tensor(0), b, a);
+}
+Value call_div(Args& a) {
+  std::string m = a.given(2) ? a.text(2) : "";
+  FB_CHECK(m.empty() || m == "trunc" || m == "floor", "div expected rounding_mode to be one of "
+           "None, 'trunc', or 'floor' but found '", m, "'");
+  const char* name = m.empty() ? "true_divide" : m == "trunc" ? "trunc_divide" : "floor_divide";
+  return call_binary(row_named(name), a.tensor(0), a.tensor(1), a);
+}
+Value call_pow(Args& a) {
+  Tensor x = a.tensor(0), e = a.tensor(1);
+  if (e.impl()->weak && is_integral(x.dtype()) && is_integral(e.dtype()))
+    FB_CHECK(item(e).f >= 0, "Integers to negative integer powers are not allowed.");
+  if (e.impl()->weak && item(e).f == 2 && !a.out.defined() && x.dtype() != DType::Bool &&
+      category_keeps(x.dtype(), e.dtype()))
+    return square(x);
+  return call_binary(row_named("pow"), x, e, a);
+}
+Value call_clamp(Args& a) {
+  Tensor x = a.tensor(0), lo = a.tensor(1), hi = a.tensor(2);
+  FB_CHECK(lo.defined() || hi.defined(),
+           "torch.clamp: At least one of 'min' or 'max' must not be None");
+  auto plain = [&](const Tensor& t) {
+    return !t.defined() || (t.impl()->weak && category_keeps(x.dtype(), t.dtype()));
+  };
+  if (plain(lo) && plain(hi) && !is_complex(x.dtype()) && x.dtype() != DType::Bool) {
+    bool wide = is_integral(x.dtype());
+    double p[2] = {lo.defined() ? item(lo).f : wide ? -9.2e18 : -INFINITY,
+                   hi.defined() ? item(hi).f : wide ? 9.2e18 : INFINITY};
+    const ElemRow& row = activation_rows[k_clamp_scalar];
+    if (!wide || (std::fabs(p[0]) < 4e15 && std::fabs(p[1]) < 4e15)) {
+      if (a.out.defined()) return elementwise_into(row, &x, p, 2, a.out, a.inplace);
+      return elementwise(row, &x, p, 2);
+    }
+  }
+  FB_CHECK(!is_complex(x.dtype()), "clamp is not supported for complex types");
+  Tensor mid = lo.defined() && hi.defined() ? maximum(x, lo) : x;
+  return call_binary(row_named(hi.defined() ? "minimum" : "maximum"), mid,
+                     hi.defined() ? hi : lo, a);
+}
+Value call_gelu(Args& a) {
+  const std::string& how = a.text(1);
+  FB_CHECK(how == "none" || how == "tanh",
+           "approximate argument must be either none or tanh, but got '", how, "'");
+  const ElemRow& row = activation_rows[how == "none" ? k_gelu_erf : k_gelu_tanh];
+  Tensor x = a.tensor(0);
+  if (a.out.defined()) return elementwise_into(row, &x, nullptr, 0, a.out, a.inplace);
+  return elementwise(row, &x);
+}
+
+const char* const kInternal[] = {
+    "larger", "within_open", "within_closed", "slope", "greater_mask", "clamp_scalar",
+    "threshold_backward", "sigmoid_backward", "tanh_backward", "silu_backward", "gelu_erf",
+    "gelu_tanh", "gelu_erf_backward", "gelu_tanh_backward", "trunc_divide", "add", "sub", "pow"};
+
+bool internal(const char* name) {
+  for (const char* n : kInternal)
+    if (std::string(n) == name) return true;
+  return false;
+}
+
+template <size_t N>
+void add_rows(ElemRow (&rows)[N], const KernelSet* kernels, const char* inputs, unsigned forms) {
+  for (size_t i = 0; i < N; ++i) {
+    rows[i].kernels = &kernels[i];
+    if (internal(rows[i].name)) continue;
+    std::string args = rows[i].args;
+    function_rows().push_back({std::string(rows[i].name) + "(" + inputs +
+                                   (args.empty() ? "" : ", " + args) + ") -> Tensor",
+                               forms, call_row, rows[i].doc, &rows[i]});
+  }
+}
+
+struct RegisterRows {
+  RegisterRows() {
+    const ElemTables& t = elem_tables();
+    unsigned all = kFMIO | kNative;
+    add_rows(unary_math_rows, t.unary_math, "Tensor input", all);
+    add_rows(activation_rows, t.unary_activation, "Tensor input", all);
+    add_rows(binary_rows, t.binary, "Operand input, Operand other", all);
+    add_rows(ternary_rows, t.ternary, "Tensor input, Tensor tensor1, Operand tensor2", all);
+  }
+} register_rows;
+
+constexpr unsigned kAllForms = kFMIO | kNative;
+Register special({
+    {"add(Operand input, Operand other, *, Scalar alpha=1) -> Tensor", kAllForms,
+     [](Args& a) { return call_scaled(a, "add"); }, "input + alpha * other."},
+    {"sub(Operand input, Operand other, *, Scalar alpha=1) -> Tensor", kAllForms,
+     [](Args& a) { return call_scaled(a, "sub"); }, "input - alpha * other."},
+    {"subtract(Operand input, Operand other, *, Scalar alpha=1) -> Tensor", kAllForms,
+     [](Args& a) { return call_scaled(a, "sub"); }, "input - alpha * other."},
+    {"div(Operand input, Operand other, *, str? rounding_mode=None) -> Tensor", kAllForms,
+     call_div, "Quotient; rounding_mode 'trunc' or 'floor' rounds it."},
+    {"divide(Operand input, Operand other, *, str? rounding_mode=None) -> Tensor", kAllForms,
+     call_div, "Quotient; rounding_mode 'trunc' or 'floor' rounds it."},
+    {"pow(Operand input, Operand exponent) -> Tensor", kAllForms, call_pow,
+     "input to the power exponent."},
+    {"clamp(Tensor input, Operand? min=None, Operand? max=None) -> Tensor", kAllForms, call_clamp,
+     "input limited to [min, max]; either bound may be None."},
+    {"clip(Tensor input, Operand? min=None, Operand? max=None) -> Tensor", kAllForms, call_clamp,
+     "input limited to [min, max]; either bound may be None."},
+    {"gelu(Tensor input, *, str approximate='none') -> Tensor", kFunction | kMethod | kNative,
+     call_gelu, "x * Phi(x); approximate='tanh' for the tanh form (Hendrycks and Gimpel 2016)."},
+});
+
+}  // namespace
+}  // namespace flambeau
