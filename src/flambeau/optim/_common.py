@@ -1,0 +1,96 @@
+"""What the update rules share: argument checks, scalars, and the walk over lists of tensors."""
+
+from __future__ import annotations
+
+import flambeau
+from flambeau import _C
+
+
+def fused(name: str):
+    """Return the one-pass C++ update ``name``, or None where the core has none.
+
+    A fused update returns False, touching nothing, for tensors it cannot take.
+    """
+    return getattr(_C, name, None)
+
+
+def scalar(value):
+    """Return a Python number for a number or a one-element Tensor."""
+    return value.item() if isinstance(value, flambeau.Tensor) else value
+
+
+def new_step():
+    """Return the 0-d float tensor in which a state counts its steps."""
+    wide = flambeau.get_default_dtype() == flambeau.float64
+    return flambeau.zeros((), dtype=flambeau.float64 if wide else flambeau.float32)
+
+
+def bump(step) -> float:
+    """Add one to a step counter and return it as a number."""
+    step.add_(1)
+    return step.item()
+
+
+def each(params, grads, *states, maximize=False, weight_decay=0):
+    """Yield ``(param, grad, *state)``: sign and L2 penalty applied, complex seen as real pairs."""
+    for p, grad, *own in zip(params, grads, *states):
+        if maximize:
+            grad = -grad
+        if weight_decay != 0:
+            grad = grad.add(p, alpha=weight_decay)
+        if p.is_complex():
+            p, grad = flambeau.view_as_real(p), flambeau.view_as_real(grad)
+            own = [as_real(t) for t in own]
+        yield (p, grad, *own)
+
+
+def as_real(t):
+    """See a complex tensor as pairs of reals; leave anything else (None too) alone."""
+    return flambeau.view_as_real(t) if t is not None and t.is_complex() else t
+
+
+def plus(t, eps):
+    """Add ``eps`` to a fresh tensor: in place unless autograd still needs it."""
+    return t + eps if t.requires_grad else t.add_(eps)
+
+
+def take(states, key) -> list:
+    """Return ``[state[key] for state in states]``, with None where a state lacks it."""
+    return [state.get(key) for state in states]
+
+
+def check_lr(lr) -> None:
+    """Refuse a negative learning rate (ValueError), and a Tensor with more than one element."""
+    if isinstance(lr, flambeau.Tensor) and lr.numel() != 1:
+        raise ValueError(
+            f"Tensor lr must be 1-element, but it has shape {tuple(lr.shape)}"
+        )
+    if not 0.0 <= lr:
+        raise ValueError(f"Invalid learning rate: {lr} (it must be >= 0)")
+
+
+def check_nonnegative(**values) -> None:
+    """Refuse negative or NaN values (ValueError); the keyword is the name in the message."""
+    for name, value in values.items():
+        if not 0.0 <= value:
+            raise ValueError(f"Invalid {name} value: {value} (it must be >= 0)")
+
+
+def check_betas(betas) -> None:
+    """Refuse decay rates outside [0, 1) (ValueError)."""
+    for i, beta in enumerate(betas[:2]):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {i}: {beta} (it must be in [0, 1))")
+
+
+def check_modes(lr, foreach, fused=None, differentiable=False, capturable=False) -> None:
+    """Refuse combinations of the speed switches that contradict each other.
+
+    Flambeau chooses the fastest way itself; the switches are checked and kept, not needed.
+    """
+    if fused and differentiable:
+        raise RuntimeError("`fused` does not support `differentiable`")
+    if fused and foreach:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+    if isinstance(lr, flambeau.Tensor) and foreach and not capturable:
+        raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True")
