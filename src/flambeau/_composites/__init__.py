@@ -1,0 +1,1 @@
+"""Composite functions, one file a family; `flambeau.functional` collects them."""
