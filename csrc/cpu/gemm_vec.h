@@ -1,0 +1,101 @@
+// Vectors of the instruction set a file is compiled for; include only with FLAMBEAU_ISA defined.
+// All is in the ISA's own namespace, so that no code of one set is linked in place of another.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define FLAMBEAU_INLINE inline __attribute__((always_inline))
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+constexpr int kMaxRows = 14;
+constexpr bool kMasks = true;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+constexpr int kMaxRows = 6;
+constexpr bool kMasks = false;
+#else
+constexpr int kVectorBytes = 16;
+constexpr int kMaxRows = 4;
+constexpr bool kMasks = false;
+#endif
+
+template <class T, int Bytes = kVectorBytes>
+struct VecOf {
+  typedef T type __attribute__((vector_size(Bytes)));
+  typedef T unaligned __attribute__((vector_size(Bytes), aligned(sizeof(T)), may_alias));
+};
+template <class T, int Bytes = kVectorBytes>
+using Vec = typename VecOf<T, Bytes>::type;
+
+template <class T>
+constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+
+template <class V, class T>
+FLAMBEAU_INLINE V load(const T* p) {
+  return *reinterpret_cast<const typename VecOf<T, sizeof(V)>::unaligned*>(p);
+}
+template <class V, class T>
+FLAMBEAU_INLINE void store(T* p, V v) {
+  *reinterpret_cast<typename VecOf<T, sizeof(V)>::unaligned*>(p) = v;
+}
+template <class V, class T>
+FLAMBEAU_INLINE V broadcast(T x) {
+  return x - V{};  // x - 0 keeps the sign of zero and folds to one broadcast
+}
+
+// The first n lanes; the others read as zero and are never touched in memory.
+template <class T>
+FLAMBEAU_INLINE Vec<T> load_part(const T* p, int n) {
+  Vec<T> v = {};
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    v = (Vec<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+  else
+    v = (Vec<T>)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#else
+  for (int i = 0; i < n; i++) v[i] = p[i];
+#endif
+  return v;
+}
+template <class T>
+FLAMBEAU_INLINE void store_part(T* p, Vec<T> v, int n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+  else
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#else
+  T all[kLanes<T>];
+  __builtin_memcpy(all, &v, sizeof v);
+  for (int i = 0; i < n; i++) p[i] = all[i];
+#endif
+}
+
+template <class T, class V>
+FLAMBEAU_INLINE T sum_lanes(V v) {
+  if constexpr (sizeof(V) == 2 * sizeof(T)) {
+    return v[0] + v[1];
+  } else {
+    using H = typename VecOf<T, sizeof(V) / 2>::type;
+    H lo, hi;
+    __builtin_memcpy(&lo, &v, sizeof lo);
+    __builtin_memcpy(&hi, reinterpret_cast<const char*>(&v) + sizeof lo, sizeof hi);
+    return sum_lanes<T, H>(lo + hi);
+  }
+}
+
+// M(0) ... M(13), for kernels whose accumulators must be named variables: compilers keep those in
+// registers, arrays of vectors they often do not.
+#define FLAMBEAU_ROWS(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13)
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau
