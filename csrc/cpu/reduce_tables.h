@@ -1,0 +1,42 @@
+// Reductions: the kernel tables of each instruction set, and the driver that walks the tensor.
+#pragma once
+#include "../core/tensor.h"
+
+namespace flambeau {
+
+enum class Reduce : uint8_t {
+  Sum, Mean, NanSum, Prod, Max, Min, Any, All, Count, Norm0, Norm1, Norm2, NormMax, NormMin, Var,
+  Std, Last
+};
+
+// A reduction keeps one state for each output. Kernels see elements of type `in`, side by side.
+struct ReduceKernel {
+  DType in, out;
+  int state = 0;  // bytes; 0: there is no kernel for this type
+  void (*fill)(void* acc, int64_t n);
+  // acc[i] takes in the n elements of row i; rows lie `stride` bytes apart.
+  void (*rows)(const char* x, int64_t stride, int64_t rows, int64_t n, void* acc);
+  // acc[j] takes in column j of `rows` rows; n <= kReduceColumns.
+  void (*cols)(const char* x, int64_t stride, int64_t rows, int64_t n, void* acc);
+  void (*merge)(void* acc, const void* other, int64_t n);
+  void (*finish)(const void* acc, void* out, int64_t n, double p);  // p: a count or correction
+};
+constexpr int kReduceColumns = 512;
+constexpr int kReduceState = 24;  // the largest state
+
+struct ReduceTable {
+  ReduceKernel k[int(Reduce::Last)][kDTypes];
+};
+namespace reduce_base { void fill_table(ReduceTable& t); }
+namespace reduce_avx2 { void fill_table(ReduceTable& t); }
+namespace reduce_avx512 { void fill_table(ReduceTable& t); }
+
+// The kernel for elements of a compute type; state is 0 where there is none.
+const ReduceKernel& reduce_kernel(Reduce kind, DType in);
+
+// out = reduction of x over the dimensions in `mask`; out is contiguous, with the kept dimensions
+// of x in order. Its dtype may be any that the kernel's result converts to.
+void run_reduce(const ReduceKernel& k, const Tensor& x, uint64_t mask, const Tensor& out,
+                double p);
+
+}  // namespace flambeau
