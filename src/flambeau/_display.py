@@ -194,8 +194,8 @@ def _graph_note(t):
 
 def _notes(t):
     """Return what follows the values: device, size, dtype, gradient, in this order."""
-    from . import complex64, complex128, float64, get_default_dtype, int64
     from . import bool as bool_dtype
+    from . import complex64, complex128, float64, get_default_dtype, int64
 
     default = get_default_dtype()
     notes = []
