@@ -1,0 +1,1 @@
+"""The parts of the loader: collating, workers and how batches travel between them."""
