@@ -62,9 +62,7 @@ def take(states, key) -> list:
 def check_lr(lr) -> None:
     """Refuse a negative learning rate (ValueError), and a Tensor with more than one element."""
     if isinstance(lr, flambeau.Tensor) and lr.numel() != 1:
-        raise ValueError(
-            f"Tensor lr must be 1-element, but it has shape {tuple(lr.shape)}"
-        )
+        raise ValueError(f"Tensor lr must be 1-element, but it has shape {tuple(lr.shape)}")
     if not 0.0 <= lr:
         raise ValueError(f"Invalid learning rate: {lr} (it must be >= 0)")
 

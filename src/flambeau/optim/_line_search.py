@@ -14,8 +14,9 @@ class _Point:
         self.size, self.loss, self.grad, self.slope = size, loss, grad, slope
 
 
-def strong_wolfe(evaluate, size, direction, loss, grad, slope, c1=1e-4, c2=0.9,
-                 tolerance_change=1e-9, max_ls=25):
+def strong_wolfe(
+    evaluate, size, direction, loss, grad, slope, c1=1e-4, c2=0.9, tolerance_change=1e-9, max_ls=25
+):
     """Find a step that meets the strong Wolfe conditions (Nocedal and Wright, algorithm 3.5).
 
     ``evaluate(size)`` returns loss and flat gradient at that step; ``slope`` is the derivative

@@ -23,17 +23,37 @@ class Adadelta(Optimizer):
     0.2929
     """
 
-    def __init__(self, params, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0, foreach=None, *,
-                 capturable=False, maximize=False, differentiable=False):
+    def __init__(
+        self,
+        params,
+        lr=1.0,
+        rho=0.9,
+        eps=1e-6,
+        weight_decay=0,
+        foreach=None,
+        *,
+        capturable=False,
+        maximize=False,
+        differentiable=False,
+    ):
         check_lr(lr)
         if not 0.0 <= rho <= 1.0:
             raise ValueError(f"Invalid rho value: {rho} (it must be in [0, 1])")
         check_nonnegative(epsilon=eps, weight_decay=weight_decay)
         check_modes(lr, foreach, capturable=capturable)
-        super().__init__(params, {
-            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
-            "capturable": capturable, "foreach": foreach, "differentiable": differentiable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "rho": rho,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "capturable": capturable,
+                "foreach": foreach,
+                "differentiable": differentiable,
+            },
+        )
 
     def _init_state(self, state, p, grad, group):
         state["step"] = new_step()
@@ -42,18 +62,33 @@ class Adadelta(Optimizer):
 
     def _update(self, group, params, grads, states):
         adadelta(
-            params, grads, take(states, "square_avg"), take(states, "acc_delta"),
-            take(states, "step"), lr=group["lr"], rho=group["rho"], eps=group["eps"],
-            weight_decay=group["weight_decay"], maximize=group["maximize"],
+            params,
+            grads,
+            take(states, "square_avg"),
+            take(states, "acc_delta"),
+            take(states, "step"),
+            lr=group["lr"],
+            rho=group["rho"],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
         )
 
 
-def adadelta(params, grads, square_avgs, acc_deltas, state_steps, *, lr, rho, eps, weight_decay,
-             maximize):
+def adadelta(
+    params, grads, square_avgs, acc_deltas, state_steps, *, lr, rho, eps, weight_decay, maximize
+):
     """One step of Adadelta on lists of tensors, in place."""
     lr = scalar(lr)
-    walk = each(params, grads, square_avgs, acc_deltas, state_steps, maximize=maximize,
-                weight_decay=weight_decay)
+    walk = each(
+        params,
+        grads,
+        square_avgs,
+        acc_deltas,
+        state_steps,
+        maximize=maximize,
+        weight_decay=weight_decay,
+    )
     for p, grad, square_avg, acc_delta, count in walk:
         count.add_(1)
         square_avg.mul_(rho).addcmul_(grad, grad, value=1 - rho)

@@ -25,8 +25,18 @@ class Adafactor(Optimizer):
     0.75
     """
 
-    def __init__(self, params, lr=1e-2, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0,
-                 weight_decay=0.0, *, foreach=None, maximize=False):
+    def __init__(
+        self,
+        params,
+        lr=1e-2,
+        beta2_decay=-0.8,
+        eps=(None, 1e-3),
+        d=1.0,
+        weight_decay=0.0,
+        *,
+        foreach=None,
+        maximize=False,
+    ):
         check_lr(lr)
         if not beta2_decay <= 0.0:
             raise ValueError(f"beta2_decay should be <= 0 but is: {beta2_decay}")
@@ -38,10 +48,18 @@ class Adafactor(Optimizer):
             raise ValueError(f"Clipping threshold d should be >= 1 but is: {d}")
         if not 0.0 <= weight_decay:
             raise ValueError(f"weight_decay should be >= 0 but is: {weight_decay}")
-        super().__init__(params, {
-            "lr": lr, "beta2_decay": beta2_decay, "eps": eps, "d": d,
-            "weight_decay": weight_decay, "foreach": foreach, "maximize": maximize,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "beta2_decay": beta2_decay,
+                "eps": eps,
+                "d": d,
+                "weight_decay": weight_decay,
+                "foreach": foreach,
+                "maximize": maximize,
+            },
+        )
 
     def _init_state(self, state, p, grad, group):
         if p.is_complex():
@@ -56,19 +74,43 @@ class Adafactor(Optimizer):
     def _update(self, group, params, grads, states):
         eps1, eps2 = group["eps"]
         adafactor(
-            params, grads, take(states, "row_var"), take(states, "col_var"),
-            take(states, "variance"), take(states, "step"), d=group["d"], lr=group["lr"],
-            beta2_decay=group["beta2_decay"], weight_decay=group["weight_decay"], eps1=eps1,
-            eps2=eps2, maximize=group["maximize"],
+            params,
+            grads,
+            take(states, "row_var"),
+            take(states, "col_var"),
+            take(states, "variance"),
+            take(states, "step"),
+            d=group["d"],
+            lr=group["lr"],
+            beta2_decay=group["beta2_decay"],
+            weight_decay=group["weight_decay"],
+            eps1=eps1,
+            eps2=eps2,
+            maximize=group["maximize"],
         )
 
 
-def adafactor(params, grads, row_vars, col_vars, variances, state_steps, *, d, lr, beta2_decay,
-              weight_decay, eps1, eps2, maximize):
+def adafactor(
+    params,
+    grads,
+    row_vars,
+    col_vars,
+    variances,
+    state_steps,
+    *,
+    d,
+    lr,
+    beta2_decay,
+    weight_decay,
+    eps1,
+    eps2,
+    maximize,
+):
     """One step of Adafactor on lists of tensors, in place."""
     lr = scalar(lr)
-    for p, grad, row, col, var, count in zip(params, grads, row_vars, col_vars, variances,
-                                             state_steps):
+    for p, grad, row, col, var, count in zip(
+        params, grads, row_vars, col_vars, variances, state_steps
+    ):
         grad = -grad if maximize else grad
         floor = flambeau.finfo(p.dtype).eps if eps1 is None else eps1
         step = bump(count)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
-    bump, check_lr, check_modes, check_nonnegative, each, fused, new_step, plus, scalar, take,
+    bump,
+    check_lr,
+    check_modes,
+    check_nonnegative,
+    each,
+    fused,
+    new_step,
+    plus,
+    scalar,
+    take,
 )
 from .optimizer import Optimizer
 
@@ -28,19 +37,42 @@ class Adagrad(Optimizer):
     0.75
     """
 
-    def __init__(self, params, lr=1e-2, lr_decay=0, weight_decay=0, initial_accumulator_value=0,
-                 eps=1e-10, foreach=None, *, maximize=False, differentiable=False, fused=None):
+    def __init__(
+        self,
+        params,
+        lr=1e-2,
+        lr_decay=0,
+        weight_decay=0,
+        initial_accumulator_value=0,
+        eps=1e-10,
+        foreach=None,
+        *,
+        maximize=False,
+        differentiable=False,
+        fused=None,
+    ):
         check_lr(lr)
         check_nonnegative(
-            lr_decay=lr_decay, weight_decay=weight_decay,
-            initial_accumulator_value=initial_accumulator_value, epsilon=eps,
+            lr_decay=lr_decay,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            epsilon=eps,
         )
         check_modes(None, foreach, fused, differentiable)
-        super().__init__(params, {
-            "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value, "foreach": foreach,
-            "maximize": maximize, "differentiable": differentiable, "fused": fused,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lr_decay": lr_decay,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "initial_accumulator_value": initial_accumulator_value,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "fused": fused,
+            },
+        )
         for group in self.param_groups:
             for p in group["params"]:
                 self._init_state(self.state[p], p, None, group)
@@ -57,31 +89,70 @@ class Adagrad(Optimizer):
 
     def _update(self, group, params, grads, states):
         adagrad(
-            params, grads, take(states, "sum"), take(states, "step"), lr=group["lr"],
-            weight_decay=group["weight_decay"], lr_decay=group["lr_decay"], eps=group["eps"],
-            maximize=group["maximize"], differentiable=group["differentiable"],
+            params,
+            grads,
+            take(states, "sum"),
+            take(states, "step"),
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            lr_decay=group["lr_decay"],
+            eps=group["eps"],
+            maximize=group["maximize"],
+            differentiable=group["differentiable"],
         )
 
 
-def adagrad(params, grads, state_sums, state_steps, *, lr, weight_decay, lr_decay, eps, maximize,
-            differentiable=False):
+def adagrad(
+    params,
+    grads,
+    state_sums,
+    state_steps,
+    *,
+    lr,
+    weight_decay,
+    lr_decay,
+    eps,
+    maximize,
+    differentiable=False,
+):
     """One step of Adagrad on lists of tensors, in place."""
     lr = scalar(lr)
-    if _fused_adagrad is not None and not differentiable and _fused_adagrad(
-        params, grads, state_sums, state_steps, lr, lr_decay, weight_decay, eps, maximize,
+    if (
+        _fused_adagrad is not None
+        and not differentiable
+        and _fused_adagrad(
+            params,
+            grads,
+            state_sums,
+            state_steps,
+            lr,
+            lr_decay,
+            weight_decay,
+            eps,
+            maximize,
+        )
     ):
         return
     composite_adagrad(
-        params, grads, state_sums, state_steps, lr=lr, weight_decay=weight_decay,
-        lr_decay=lr_decay, eps=eps, maximize=maximize,
+        params,
+        grads,
+        state_sums,
+        state_steps,
+        lr=lr,
+        weight_decay=weight_decay,
+        lr_decay=lr_decay,
+        eps=eps,
+        maximize=maximize,
     )
 
 
-def composite_adagrad(params, grads, state_sums, state_steps, *, lr, weight_decay, lr_decay, eps,
-                      maximize):
+def composite_adagrad(
+    params, grads, state_sums, state_steps, *, lr, weight_decay, lr_decay, eps, maximize
+):
     """The same step written with tensor operations: any dtype and layout, differentiable."""
-    walk = each(params, grads, state_sums, state_steps, maximize=maximize,
-                weight_decay=weight_decay)
+    walk = each(
+        params, grads, state_sums, state_steps, maximize=maximize, weight_decay=weight_decay
+    )
     for p, grad, total, count in walk:
         step = bump(count)
         total.addcmul_(grad, grad)

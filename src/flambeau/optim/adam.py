@@ -5,8 +5,17 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
-    bump, check_betas, check_lr, check_modes, check_nonnegative, each, fused, new_step, plus,
-    scalar, take,
+    bump,
+    check_betas,
+    check_lr,
+    check_modes,
+    check_nonnegative,
+    each,
+    fused,
+    new_step,
+    plus,
+    scalar,
+    take,
 )
 from .optimizer import Optimizer
 
@@ -30,20 +39,43 @@ class Adam(Optimizer):
     [0.5, -2.5]
     """
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0,
-                 amsgrad=False, *, foreach=None, maximize=False, capturable=False,
-                 differentiable=False, fused=None, decoupled_weight_decay=False):
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0,
+        amsgrad=False,
+        *,
+        foreach=None,
+        maximize=False,
+        capturable=False,
+        differentiable=False,
+        fused=None,
+        decoupled_weight_decay=False,
+    ):
         check_lr(lr)
         check_nonnegative(epsilon=eps)
         check_betas(betas)
         check_nonnegative(weight_decay=weight_decay)
         check_modes(lr, foreach, fused, differentiable, capturable)
-        super().__init__(params, {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-            "amsgrad": amsgrad, "maximize": maximize, "foreach": foreach,
-            "capturable": capturable, "differentiable": differentiable, "fused": fused,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
+                "maximize": maximize,
+                "foreach": foreach,
+                "capturable": capturable,
+                "differentiable": differentiable,
+                "fused": fused,
+                "decoupled_weight_decay": decoupled_weight_decay,
+            },
+        )
 
     def _init_state(self, state, p, grad, group):
         state["step"] = new_step()
@@ -59,10 +91,19 @@ class Adam(Optimizer):
         beta1, beta2 = group["betas"]
         amsgrad = group["amsgrad"]
         adam(
-            params, grads, [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states],
-            [s["max_exp_avg_sq"] for s in states] if amsgrad else [], [s["step"] for s in states],
-            amsgrad=amsgrad, beta1=beta1, beta2=beta2, lr=group["lr"],
-            weight_decay=group["weight_decay"], eps=group["eps"], maximize=group["maximize"],
+            params,
+            grads,
+            [s["exp_avg"] for s in states],
+            [s["exp_avg_sq"] for s in states],
+            [s["max_exp_avg_sq"] for s in states] if amsgrad else [],
+            [s["step"] for s in states],
+            amsgrad=amsgrad,
+            beta1=beta1,
+            beta2=beta2,
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=group["maximize"],
             decoupled_weight_decay=group["decoupled_weight_decay"],
             differentiable=group["differentiable"],
         )
@@ -82,12 +123,33 @@ class AdamW(Adam):
     0.85
     """
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2,
-                 amsgrad=False, *, maximize=False, foreach=None, capturable=False,
-                 differentiable=False, fused=None):
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=1e-2,
+        amsgrad=False,
+        *,
+        maximize=False,
+        foreach=None,
+        capturable=False,
+        differentiable=False,
+        fused=None,
+    ):
         super().__init__(
-            params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize,
-            capturable=capturable, differentiable=differentiable, fused=fused,
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
             decoupled_weight_decay=True,
         )
 
@@ -97,27 +159,79 @@ class AdamW(Adam):
             group["decoupled_weight_decay"] = True
 
 
-def adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, *, amsgrad, beta1,
-         beta2, lr, weight_decay, eps, maximize, decoupled_weight_decay=False,
-         differentiable=False):
+def adam(
+    params,
+    grads,
+    exp_avgs,
+    exp_avg_sqs,
+    max_exp_avg_sqs,
+    state_steps,
+    *,
+    amsgrad,
+    beta1,
+    beta2,
+    lr,
+    weight_decay,
+    eps,
+    maximize,
+    decoupled_weight_decay=False,
+    differentiable=False,
+):
     """One step of Adam on lists of tensors, in place; ``state_steps`` are counted up."""
     if not differentiable:
         if _fused_adam is not None and _fused_adam(
-            params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, scalar(lr),
-            scalar(beta1), scalar(beta2), eps, weight_decay, amsgrad, maximize,
+            params,
+            grads,
+            exp_avgs,
+            exp_avg_sqs,
+            max_exp_avg_sqs,
+            state_steps,
+            scalar(lr),
+            scalar(beta1),
+            scalar(beta2),
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize,
             decoupled_weight_decay,
         ):
             return
     with flambeau.set_grad_enabled(differentiable):
         composite_adam(
-            params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, amsgrad=amsgrad,
-            beta1=beta1, beta2=beta2, lr=lr, weight_decay=weight_decay, eps=eps,
-            maximize=maximize, decoupled_weight_decay=decoupled_weight_decay,
+            params,
+            grads,
+            exp_avgs,
+            exp_avg_sqs,
+            max_exp_avg_sqs,
+            state_steps,
+            amsgrad=amsgrad,
+            beta1=beta1,
+            beta2=beta2,
+            lr=lr,
+            weight_decay=weight_decay,
+            eps=eps,
+            maximize=maximize,
+            decoupled_weight_decay=decoupled_weight_decay,
         )
 
 
-def composite_adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, *, amsgrad,
-                   beta1, beta2, lr, weight_decay, eps, maximize, decoupled_weight_decay):
+def composite_adam(
+    params,
+    grads,
+    exp_avgs,
+    exp_avg_sqs,
+    max_exp_avg_sqs,
+    state_steps,
+    *,
+    amsgrad,
+    beta1,
+    beta2,
+    lr,
+    weight_decay,
+    eps,
+    maximize,
+    decoupled_weight_decay,
+):
     """The same step written with tensor operations: any dtype and layout, differentiable."""
     lr, beta1, beta2 = scalar(lr), scalar(beta1), scalar(beta2)
     maxima = max_exp_avg_sqs if amsgrad else [None] * len(params)
@@ -125,8 +239,16 @@ def composite_adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_
         for p in params:
             p.mul_(1 - lr * weight_decay)
     penalty = 0 if decoupled_weight_decay else weight_decay
-    walk = each(params, grads, exp_avgs, exp_avg_sqs, maxima, state_steps,
-                maximize=maximize, weight_decay=penalty)
+    walk = each(
+        params,
+        grads,
+        exp_avgs,
+        exp_avg_sqs,
+        maxima,
+        state_steps,
+        maximize=maximize,
+        weight_decay=penalty,
+    )
     for p, grad, avg, avg_sq, largest, count in walk:
         step = bump(count)
         avg.lerp_(grad, 1 - beta1)

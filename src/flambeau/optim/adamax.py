@@ -5,7 +5,15 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
-    bump, check_betas, check_lr, check_modes, check_nonnegative, each, new_step, plus, scalar,
+    bump,
+    check_betas,
+    check_lr,
+    check_modes,
+    check_nonnegative,
+    each,
+    new_step,
+    plus,
+    scalar,
     take,
 )
 from .optimizer import Optimizer
@@ -26,18 +34,37 @@ class Adamax(Optimizer):
     0.75
     """
 
-    def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0,
-                 foreach=None, *, maximize=False, differentiable=False, capturable=False):
+    def __init__(
+        self,
+        params,
+        lr=2e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0,
+        foreach=None,
+        *,
+        maximize=False,
+        differentiable=False,
+        capturable=False,
+    ):
         check_lr(lr)
         check_nonnegative(epsilon=eps)
         check_betas(betas)
         check_nonnegative(weight_decay=weight_decay)
         check_modes(lr, foreach, capturable=capturable)
-        super().__init__(params, {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-            "foreach": foreach, "maximize": maximize, "differentiable": differentiable,
-            "capturable": capturable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "capturable": capturable,
+            },
+        )
 
     def _init_state(self, state, p, grad, group):
         state["step"] = new_step()
@@ -47,18 +74,28 @@ class Adamax(Optimizer):
     def _update(self, group, params, grads, states):
         beta1, beta2 = group["betas"]
         adamax(
-            params, grads, take(states, "exp_avg"), take(states, "exp_inf"), take(states, "step"),
-            eps=group["eps"], beta1=beta1, beta2=beta2, lr=group["lr"],
-            weight_decay=group["weight_decay"], maximize=group["maximize"],
+            params,
+            grads,
+            take(states, "exp_avg"),
+            take(states, "exp_inf"),
+            take(states, "step"),
+            eps=group["eps"],
+            beta1=beta1,
+            beta2=beta2,
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
         )
 
 
-def adamax(params, grads, exp_avgs, exp_infs, state_steps, *, eps, beta1, beta2, lr, weight_decay,
-           maximize):
+def adamax(
+    params, grads, exp_avgs, exp_infs, state_steps, *, eps, beta1, beta2, lr, weight_decay, maximize
+):
     """One step of Adamax on lists of tensors, in place."""
     lr = scalar(lr)
-    walk = each(params, grads, exp_avgs, exp_infs, state_steps, maximize=maximize,
-                weight_decay=weight_decay)
+    walk = each(
+        params, grads, exp_avgs, exp_infs, state_steps, maximize=maximize, weight_decay=weight_decay
+    )
     for p, grad, avg, inf, count in walk:
         step = bump(count)
         avg.lerp_(grad, 1 - beta1)

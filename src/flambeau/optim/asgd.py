@@ -5,7 +5,14 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
-    bump, check_lr, check_modes, check_nonnegative, each, new_step, scalar, take,
+    bump,
+    check_lr,
+    check_modes,
+    check_nonnegative,
+    each,
+    new_step,
+    scalar,
+    take,
 )
 from .optimizer import Optimizer
 
@@ -25,16 +32,36 @@ class ASGD(Optimizer):
     0.75
     """
 
-    def __init__(self, params, lr=1e-2, lambd=1e-4, alpha=0.75, t0=1e6, weight_decay=0,
-                 foreach=None, maximize=False, differentiable=False, capturable=False):
+    def __init__(
+        self,
+        params,
+        lr=1e-2,
+        lambd=1e-4,
+        alpha=0.75,
+        t0=1e6,
+        weight_decay=0,
+        foreach=None,
+        maximize=False,
+        differentiable=False,
+        capturable=False,
+    ):
         check_lr(lr)
         check_nonnegative(weight_decay=weight_decay)
         check_modes(lr, foreach, capturable=capturable)
-        super().__init__(params, {
-            "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay,
-            "foreach": foreach, "maximize": maximize, "differentiable": differentiable,
-            "capturable": capturable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lambd": lambd,
+                "alpha": alpha,
+                "t0": t0,
+                "weight_decay": weight_decay,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "capturable": capturable,
+            },
+        )
 
     def _init_state(self, state, p, grad, group):
         state["step"] = new_step()
@@ -44,18 +71,29 @@ class ASGD(Optimizer):
 
     def _update(self, group, params, grads, states):
         asgd(
-            params, grads, take(states, "ax"), take(states, "mu"), take(states, "eta"),
-            take(states, "step"), lambd=group["lambd"], lr=group["lr"], t0=group["t0"],
-            alpha=group["alpha"], weight_decay=group["weight_decay"], maximize=group["maximize"],
+            params,
+            grads,
+            take(states, "ax"),
+            take(states, "mu"),
+            take(states, "eta"),
+            take(states, "step"),
+            lambd=group["lambd"],
+            lr=group["lr"],
+            t0=group["t0"],
+            alpha=group["alpha"],
+            weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
         )
 
 
-def asgd(params, grads, axs, mus, etas, state_steps, *, lambd, lr, t0, alpha, weight_decay,
-         maximize):
+def asgd(
+    params, grads, axs, mus, etas, state_steps, *, lambd, lr, t0, alpha, weight_decay, maximize
+):
     """One step of averaged SGD on lists of tensors, in place."""
     lr = scalar(lr)
-    walk = each(params, grads, axs, mus, etas, state_steps, maximize=maximize,
-                weight_decay=weight_decay)
+    walk = each(
+        params, grads, axs, mus, etas, state_steps, maximize=maximize, weight_decay=weight_decay
+    )
     for p, grad, ax, mu, eta, count in walk:
         step = bump(count)
         size = eta.item()

@@ -30,15 +30,31 @@ class LBFGS(Optimizer):
     [1.0, 1.0]
     """
 
-    def __init__(self, params, lr=1, max_iter=20, max_eval=None, tolerance_grad=1e-7,
-                 tolerance_change=1e-9, history_size=100, line_search_fn=None):
+    def __init__(
+        self,
+        params,
+        lr=1,
+        max_iter=20,
+        max_eval=None,
+        tolerance_grad=1e-7,
+        tolerance_change=1e-9,
+        history_size=100,
+        line_search_fn=None,
+    ):
         check_lr(lr)
         max_eval = max_iter * 5 // 4 if max_eval is None else max_eval
-        super().__init__(params, {
-            "lr": lr, "max_iter": max_iter, "max_eval": max_eval,
-            "tolerance_grad": tolerance_grad, "tolerance_change": tolerance_change,
-            "history_size": history_size, "line_search_fn": line_search_fn,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "max_iter": max_iter,
+                "max_eval": max_eval,
+                "tolerance_grad": tolerance_grad,
+                "tolerance_change": tolerance_change,
+                "history_size": history_size,
+                "line_search_fn": line_search_fn,
+            },
+        )
         if len(self.param_groups) != 1:
             raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
 
@@ -74,6 +90,7 @@ class LBFGS(Optimizer):
 
         ``closure`` clears the gradients, computes the loss, calls backward and returns the loss.
         """
+
         def with_grad():
             with flambeau.enable_grad():
                 return closure()
@@ -135,7 +152,12 @@ class LBFGS(Optimizer):
         origin = [p.clone() for p in self._params]
         loss, grad, size, used = strong_wolfe(
             lambda t: self._evaluate_at(closure, origin, t, d),
-            state["t"], d, loss, grad, slope, max_ls=group["max_eval"] - evals,
+            state["t"],
+            d,
+            loss,
+            grad,
+            slope,
+            max_ls=group["max_eval"] - evals,
         )
         state["t"] = size
         self._move(size, d)

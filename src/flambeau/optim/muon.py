@@ -27,9 +27,18 @@ class Muon(Optimizer):
     True
     """
 
-    def __init__(self, params, lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True,
-                 ns_coefficients=(3.4445, -4.775, 2.0315), eps=1e-7, ns_steps=5,
-                 adjust_lr_fn=None):
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        weight_decay=0.1,
+        momentum=0.95,
+        nesterov=True,
+        ns_coefficients=(3.4445, -4.775, 2.0315),
+        eps=1e-7,
+        ns_steps=5,
+        adjust_lr_fn=None,
+    ):
         check_lr(lr)
         if not 0.0 <= momentum:
             raise ValueError(f"momentum should be >= 0 but is: {momentum}")
@@ -40,11 +49,19 @@ class Muon(Optimizer):
                 f"Adjust learning rate function {adjust_lr_fn} is not supported; "
                 "use 'original' or 'match_rms_adamw'"
             )
-        super().__init__(params, {
-            "lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov,
-            "ns_coefficients": ns_coefficients, "eps": eps, "ns_steps": ns_steps,
-            "adjust_lr_fn": adjust_lr_fn,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "weight_decay": weight_decay,
+                "momentum": momentum,
+                "nesterov": nesterov,
+                "ns_coefficients": ns_coefficients,
+                "eps": eps,
+                "ns_steps": ns_steps,
+                "adjust_lr_fn": adjust_lr_fn,
+            },
+        )
         for group in self.param_groups:
             for p in group["params"]:
                 if p.dim() != 2:
@@ -60,15 +77,34 @@ class Muon(Optimizer):
 
     def _update(self, group, params, grads, states):
         muon(
-            params, grads, take(states, "momentum_buffer"), lr=group["lr"],
-            weight_decay=group["weight_decay"], momentum=group["momentum"],
-            nesterov=group["nesterov"], ns_coefficients=group["ns_coefficients"],
-            ns_steps=group["ns_steps"], eps=group["eps"], adjust_lr_fn=group["adjust_lr_fn"],
+            params,
+            grads,
+            take(states, "momentum_buffer"),
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            momentum=group["momentum"],
+            nesterov=group["nesterov"],
+            ns_coefficients=group["ns_coefficients"],
+            ns_steps=group["ns_steps"],
+            eps=group["eps"],
+            adjust_lr_fn=group["adjust_lr_fn"],
         )
 
 
-def muon(params, grads, momentum_buffers, *, lr, weight_decay, momentum, nesterov,
-         ns_coefficients, ns_steps, eps, adjust_lr_fn):
+def muon(
+    params,
+    grads,
+    momentum_buffers,
+    *,
+    lr,
+    weight_decay,
+    momentum,
+    nesterov,
+    ns_coefficients,
+    ns_steps,
+    eps,
+    adjust_lr_fn,
+):
     """One step of Muon on lists of matrices, in place."""
     lr = scalar(lr)
     for p, grad, buf in zip(params, grads, momentum_buffers):

@@ -5,7 +5,15 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
-    bump, check_betas, check_lr, check_modes, check_nonnegative, each, new_step, plus, scalar,
+    bump,
+    check_betas,
+    check_lr,
+    check_modes,
+    check_nonnegative,
+    each,
+    new_step,
+    plus,
+    scalar,
     take,
 )
 from .optimizer import Optimizer
@@ -26,20 +34,41 @@ class NAdam(Optimizer):
     0.8391
     """
 
-    def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0,
-                 momentum_decay=4e-3, decoupled_weight_decay=False, *, foreach=None,
-                 maximize=False, capturable=False, differentiable=False):
+    def __init__(
+        self,
+        params,
+        lr=2e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0,
+        momentum_decay=4e-3,
+        decoupled_weight_decay=False,
+        *,
+        foreach=None,
+        maximize=False,
+        capturable=False,
+        differentiable=False,
+    ):
         check_lr(lr)
         check_nonnegative(epsilon=eps)
         check_betas(betas)
         check_nonnegative(weight_decay=weight_decay, momentum_decay=momentum_decay)
         check_modes(lr, foreach, capturable=capturable)
-        super().__init__(params, {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-            "momentum_decay": momentum_decay, "decoupled_weight_decay": decoupled_weight_decay,
-            "maximize": maximize, "foreach": foreach, "capturable": capturable,
-            "differentiable": differentiable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "momentum_decay": momentum_decay,
+                "decoupled_weight_decay": decoupled_weight_decay,
+                "maximize": maximize,
+                "foreach": foreach,
+                "capturable": capturable,
+                "differentiable": differentiable,
+            },
+        )
 
     def _init_state(self, state, p, grad, group):
         state["step"] = new_step()
@@ -50,24 +79,56 @@ class NAdam(Optimizer):
     def _update(self, group, params, grads, states):
         beta1, beta2 = group["betas"]
         nadam(
-            params, grads, take(states, "exp_avg"), take(states, "exp_avg_sq"),
-            take(states, "mu_product"), take(states, "step"), beta1=beta1, beta2=beta2,
-            lr=group["lr"], weight_decay=group["weight_decay"],
-            momentum_decay=group["momentum_decay"], eps=group["eps"],
-            decoupled_weight_decay=group["decoupled_weight_decay"], maximize=group["maximize"],
+            params,
+            grads,
+            take(states, "exp_avg"),
+            take(states, "exp_avg_sq"),
+            take(states, "mu_product"),
+            take(states, "step"),
+            beta1=beta1,
+            beta2=beta2,
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            momentum_decay=group["momentum_decay"],
+            eps=group["eps"],
+            decoupled_weight_decay=group["decoupled_weight_decay"],
+            maximize=group["maximize"],
         )
 
 
-def nadam(params, grads, exp_avgs, exp_avg_sqs, mu_products, state_steps, *, beta1, beta2, lr,
-          weight_decay, momentum_decay, eps, decoupled_weight_decay, maximize):
+def nadam(
+    params,
+    grads,
+    exp_avgs,
+    exp_avg_sqs,
+    mu_products,
+    state_steps,
+    *,
+    beta1,
+    beta2,
+    lr,
+    weight_decay,
+    momentum_decay,
+    eps,
+    decoupled_weight_decay,
+    maximize,
+):
     """One step of NAdam on lists of tensors, in place."""
     lr = scalar(lr)
     if decoupled_weight_decay and weight_decay != 0:
         for p in params:
             p.mul_(1 - lr * weight_decay)
     penalty = 0 if decoupled_weight_decay else weight_decay
-    walk = each(params, grads, exp_avgs, exp_avg_sqs, mu_products, state_steps,
-                maximize=maximize, weight_decay=penalty)
+    walk = each(
+        params,
+        grads,
+        exp_avgs,
+        exp_avg_sqs,
+        mu_products,
+        state_steps,
+        maximize=maximize,
+        weight_decay=penalty,
+    )
     for p, grad, avg, avg_sq, product, count in walk:
         step = bump(count)
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * momentum_decay))

@@ -5,7 +5,15 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
-    bump, check_betas, check_lr, check_modes, check_nonnegative, each, new_step, plus, scalar,
+    bump,
+    check_betas,
+    check_lr,
+    check_modes,
+    check_nonnegative,
+    each,
+    new_step,
+    plus,
+    scalar,
     take,
 )
 from .optimizer import Optimizer
@@ -26,19 +34,39 @@ class RAdam(Optimizer):
     0.75
     """
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0,
-                 decoupled_weight_decay=False, *, foreach=None, maximize=False, capturable=False,
-                 differentiable=False):
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0,
+        decoupled_weight_decay=False,
+        *,
+        foreach=None,
+        maximize=False,
+        capturable=False,
+        differentiable=False,
+    ):
         check_lr(lr)
         check_nonnegative(epsilon=eps)
         check_betas(betas)
         check_nonnegative(weight_decay=weight_decay)
         check_modes(lr, foreach, capturable=capturable)
-        super().__init__(params, {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-            "maximize": maximize, "foreach": foreach, "capturable": capturable,
-            "decoupled_weight_decay": decoupled_weight_decay, "differentiable": differentiable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "foreach": foreach,
+                "capturable": capturable,
+                "decoupled_weight_decay": decoupled_weight_decay,
+                "differentiable": differentiable,
+            },
+        )
 
     def _init_state(self, state, p, grad, group):
         state["step"] = new_step()
@@ -48,15 +76,36 @@ class RAdam(Optimizer):
     def _update(self, group, params, grads, states):
         beta1, beta2 = group["betas"]
         radam(
-            params, grads, take(states, "exp_avg"), take(states, "exp_avg_sq"),
-            take(states, "step"), beta1=beta1, beta2=beta2, lr=group["lr"],
-            weight_decay=group["weight_decay"], eps=group["eps"],
-            decoupled_weight_decay=group["decoupled_weight_decay"], maximize=group["maximize"],
+            params,
+            grads,
+            take(states, "exp_avg"),
+            take(states, "exp_avg_sq"),
+            take(states, "step"),
+            beta1=beta1,
+            beta2=beta2,
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            decoupled_weight_decay=group["decoupled_weight_decay"],
+            maximize=group["maximize"],
         )
 
 
-def radam(params, grads, exp_avgs, exp_avg_sqs, state_steps, *, beta1, beta2, lr, weight_decay,
-          eps, decoupled_weight_decay, maximize):
+def radam(
+    params,
+    grads,
+    exp_avgs,
+    exp_avg_sqs,
+    state_steps,
+    *,
+    beta1,
+    beta2,
+    lr,
+    weight_decay,
+    eps,
+    decoupled_weight_decay,
+    maximize,
+):
     """One step of RAdam on lists of tensors, in place."""
     lr = scalar(lr)
     if decoupled_weight_decay and weight_decay != 0:
@@ -64,8 +113,9 @@ def radam(params, grads, exp_avgs, exp_avg_sqs, state_steps, *, beta1, beta2, lr
             p.mul_(1 - lr * weight_decay)
     penalty = 0 if decoupled_weight_decay else weight_decay
     longest = 2 / (1 - beta2) - 1
-    walk = each(params, grads, exp_avgs, exp_avg_sqs, state_steps, maximize=maximize,
-                weight_decay=penalty)
+    walk = each(
+        params, grads, exp_avgs, exp_avg_sqs, state_steps, maximize=maximize, weight_decay=penalty
+    )
     for p, grad, avg, avg_sq, count in walk:
         step = bump(count)
         avg.lerp_(grad, 1 - beta1)

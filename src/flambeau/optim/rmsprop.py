@@ -5,7 +5,15 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
-    check_lr, check_modes, check_nonnegative, each, fused, new_step, plus, scalar, take,
+    check_lr,
+    check_modes,
+    check_nonnegative,
+    each,
+    fused,
+    new_step,
+    plus,
+    scalar,
+    take,
 )
 from .optimizer import Optimizer
 
@@ -28,17 +36,38 @@ class RMSprop(Optimizer):
     0.8
     """
 
-    def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0,
-                 centered=False, capturable=False, foreach=None, maximize=False,
-                 differentiable=False):
+    def __init__(
+        self,
+        params,
+        lr=1e-2,
+        alpha=0.99,
+        eps=1e-8,
+        weight_decay=0,
+        momentum=0,
+        centered=False,
+        capturable=False,
+        foreach=None,
+        maximize=False,
+        differentiable=False,
+    ):
         check_lr(lr)
         check_nonnegative(epsilon=eps, momentum=momentum, weight_decay=weight_decay, alpha=alpha)
         check_modes(lr, foreach, capturable=capturable)
-        super().__init__(params, {
-            "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered,
-            "weight_decay": weight_decay, "capturable": capturable, "foreach": foreach,
-            "maximize": maximize, "differentiable": differentiable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "alpha": alpha,
+                "eps": eps,
+                "centered": centered,
+                "weight_decay": weight_decay,
+                "capturable": capturable,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+            },
+        )
 
     def _init_state(self, state, p, grad, group):
         state["step"] = new_step()
@@ -50,36 +79,105 @@ class RMSprop(Optimizer):
 
     def _update(self, group, params, grads, states):
         rmsprop(
-            params, grads, take(states, "square_avg"), take(states, "grad_avg"),
-            take(states, "momentum_buffer"), take(states, "step"), lr=group["lr"],
-            alpha=group["alpha"], eps=group["eps"], weight_decay=group["weight_decay"],
-            momentum=group["momentum"], centered=group["centered"], maximize=group["maximize"],
+            params,
+            grads,
+            take(states, "square_avg"),
+            take(states, "grad_avg"),
+            take(states, "momentum_buffer"),
+            take(states, "step"),
+            lr=group["lr"],
+            alpha=group["alpha"],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            momentum=group["momentum"],
+            centered=group["centered"],
+            maximize=group["maximize"],
             differentiable=group["differentiable"],
         )
 
 
-def rmsprop(params, grads, square_avgs, grad_avgs, momentum_buffers, state_steps, *, lr, alpha,
-            eps, weight_decay, momentum, centered, maximize, differentiable=False):
+def rmsprop(
+    params,
+    grads,
+    square_avgs,
+    grad_avgs,
+    momentum_buffers,
+    state_steps,
+    *,
+    lr,
+    alpha,
+    eps,
+    weight_decay,
+    momentum,
+    centered,
+    maximize,
+    differentiable=False,
+):
     """One step of RMSprop on lists of tensors, in place."""
     lr = scalar(lr)
-    if _fused_rmsprop is not None and not differentiable and _fused_rmsprop(
-        params, grads, square_avgs, grad_avgs if centered else [],
-        momentum_buffers if momentum > 0 else [], state_steps, lr, alpha, eps, weight_decay,
-        momentum, maximize,
+    if (
+        _fused_rmsprop is not None
+        and not differentiable
+        and _fused_rmsprop(
+            params,
+            grads,
+            square_avgs,
+            grad_avgs if centered else [],
+            momentum_buffers if momentum > 0 else [],
+            state_steps,
+            lr,
+            alpha,
+            eps,
+            weight_decay,
+            momentum,
+            maximize,
+        )
     ):
         return
     composite_rmsprop(
-        params, grads, square_avgs, grad_avgs, momentum_buffers, state_steps, lr=lr, alpha=alpha,
-        eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered,
+        params,
+        grads,
+        square_avgs,
+        grad_avgs,
+        momentum_buffers,
+        state_steps,
+        lr=lr,
+        alpha=alpha,
+        eps=eps,
+        weight_decay=weight_decay,
+        momentum=momentum,
+        centered=centered,
         maximize=maximize,
     )
 
 
-def composite_rmsprop(params, grads, square_avgs, grad_avgs, momentum_buffers, state_steps, *, lr,
-                      alpha, eps, weight_decay, momentum, centered, maximize):
+def composite_rmsprop(
+    params,
+    grads,
+    square_avgs,
+    grad_avgs,
+    momentum_buffers,
+    state_steps,
+    *,
+    lr,
+    alpha,
+    eps,
+    weight_decay,
+    momentum,
+    centered,
+    maximize,
+):
     """The same step written with tensor operations: any dtype and layout, differentiable."""
-    walk = each(params, grads, square_avgs, grad_avgs, momentum_buffers, state_steps,
-                maximize=maximize, weight_decay=weight_decay)
+    walk = each(
+        params,
+        grads,
+        square_avgs,
+        grad_avgs,
+        momentum_buffers,
+        state_steps,
+        maximize=maximize,
+        weight_decay=weight_decay,
+    )
     for p, grad, square_avg, grad_avg, buf, count in walk:
         count.add_(1)
         square_avg.mul_(alpha).addcmul_(grad, grad, value=1 - alpha)

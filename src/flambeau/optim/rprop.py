@@ -24,16 +24,34 @@ class Rprop(Optimizer):
     0.75
     """
 
-    def __init__(self, params, lr=1e-2, etas=(0.5, 1.2), step_sizes=(1e-6, 50), *,
-                 capturable=False, foreach=None, maximize=False, differentiable=False):
+    def __init__(
+        self,
+        params,
+        lr=1e-2,
+        etas=(0.5, 1.2),
+        step_sizes=(1e-6, 50),
+        *,
+        capturable=False,
+        foreach=None,
+        maximize=False,
+        differentiable=False,
+    ):
         check_lr(lr)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]} (0 < first < 1 < second)")
         check_modes(lr, foreach, capturable=capturable)
-        super().__init__(params, {
-            "lr": lr, "etas": etas, "step_sizes": step_sizes, "foreach": foreach,
-            "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "etas": etas,
+                "step_sizes": step_sizes,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "capturable": capturable,
+            },
+        )
 
     def _init_state(self, state, p, grad, group):
         lr = scalar(group["lr"])
@@ -45,17 +63,36 @@ class Rprop(Optimizer):
         shrink, grow = group["etas"]
         smallest, largest = group["step_sizes"]
         rprop(
-            params, grads, take(states, "prev"), take(states, "step_size"), take(states, "step"),
-            step_size_min=smallest, step_size_max=largest, etaminus=shrink, etaplus=grow,
+            params,
+            grads,
+            take(states, "prev"),
+            take(states, "step_size"),
+            take(states, "step"),
+            step_size_min=smallest,
+            step_size_max=largest,
+            etaminus=shrink,
+            etaplus=grow,
             maximize=group["maximize"],
         )
 
 
-def rprop(params, grads, prevs, step_sizes, state_steps, *, step_size_min, step_size_max,
-          etaminus, etaplus, maximize):
+def rprop(
+    params,
+    grads,
+    prevs,
+    step_sizes,
+    state_steps,
+    *,
+    step_size_min,
+    step_size_max,
+    etaminus,
+    etaplus,
+    maximize,
+):
     """One step of Rprop on lists of tensors, in place."""
-    for p, grad, prev, size, count in each(params, grads, prevs, step_sizes, state_steps,
-                                           maximize=maximize):
+    for p, grad, prev, size, count in each(
+        params, grads, prevs, step_sizes, state_steps, maximize=maximize
+    ):
         count.add_(1)
         agreement = grad * prev
         flipped = agreement < 0

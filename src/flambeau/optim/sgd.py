@@ -27,18 +27,39 @@ class SGD(Optimizer):
     0.92
     """
 
-    def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False,
-                 *, maximize=False, foreach=None, differentiable=False, fused=None):
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        momentum=0,
+        dampening=0,
+        weight_decay=0,
+        nesterov=False,
+        *,
+        maximize=False,
+        foreach=None,
+        differentiable=False,
+        fused=None,
+    ):
         check_lr(lr)
         check_nonnegative(momentum=momentum, weight_decay=weight_decay)
         check_modes(None, foreach, fused, differentiable)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        super().__init__(params, {
-            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-            "nesterov": nesterov, "maximize": maximize, "foreach": foreach,
-            "differentiable": differentiable, "fused": fused,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+                "maximize": maximize,
+                "foreach": foreach,
+                "differentiable": differentiable,
+                "fused": fused,
+            },
+        )
 
     def _step_group(self, group):
         # Without momentum no state is made, so that the state dict stays empty as in PyTorch.
@@ -54,34 +75,73 @@ class SGD(Optimizer):
         if any(buf is None for buf in bufs):
             for grad in grads:
                 _refuse_sparse(self, grad)
-        sgd(params, grads, bufs, lr=group["lr"], momentum=group["momentum"],
-            dampening=group["dampening"], weight_decay=group["weight_decay"],
-            nesterov=group["nesterov"], maximize=group["maximize"],
-            differentiable=group["differentiable"])
+        sgd(
+            params,
+            grads,
+            bufs,
+            lr=group["lr"],
+            momentum=group["momentum"],
+            dampening=group["dampening"],
+            weight_decay=group["weight_decay"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+            differentiable=group["differentiable"],
+        )
         if states is not None:
             for state, buf in zip(states, bufs):
                 state["momentum_buffer"] = buf
 
 
-def sgd(params, grads, momentum_buffers, *, lr, momentum, dampening=0, weight_decay=0,
-        nesterov=False, maximize=False, differentiable=False):
+def sgd(
+    params,
+    grads,
+    momentum_buffers,
+    *,
+    lr,
+    momentum,
+    dampening=0,
+    weight_decay=0,
+    nesterov=False,
+    maximize=False,
+    differentiable=False,
+):
     """One step of SGD on lists of tensors, in place.
 
     A None in ``momentum_buffers`` is replaced, in the list, by a copy of the gradient.
     """
-    if _fused_sgd is not None and not differentiable and _fused_sgd(
-        params, grads, momentum_buffers, scalar(lr), momentum, dampening, scalar(weight_decay),
-        nesterov, maximize,
+    if (
+        _fused_sgd is not None
+        and not differentiable
+        and _fused_sgd(
+            params,
+            grads,
+            momentum_buffers,
+            scalar(lr),
+            momentum,
+            dampening,
+            scalar(weight_decay),
+            nesterov,
+            maximize,
+        )
     ):
         return
     with flambeau.set_grad_enabled(differentiable):
-        composite_sgd(params, grads, momentum_buffers, lr=lr, momentum=momentum,
-                      dampening=dampening, weight_decay=weight_decay, nesterov=nesterov,
-                      maximize=maximize)
+        composite_sgd(
+            params,
+            grads,
+            momentum_buffers,
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            maximize=maximize,
+        )
 
 
-def composite_sgd(params, grads, momentum_buffers, *, lr, momentum, dampening, weight_decay,
-                  nesterov, maximize):
+def composite_sgd(
+    params, grads, momentum_buffers, *, lr, momentum, dampening, weight_decay, nesterov, maximize
+):
     """The same step written with tensor operations: any dtype and layout, differentiable."""
     lr = scalar(lr)
     walk = zip(params, each(params, grads, maximize=maximize, weight_decay=weight_decay))

@@ -12,8 +12,13 @@ from flambeau.nn import Module
 from .lr_scheduler._base import LRScheduler, per_group
 
 __all__ = [
-    "AveragedModel", "SWALR", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn",
-    "get_swa_multi_avg_fn", "update_bn",
+    "AveragedModel",
+    "SWALR",
+    "get_ema_avg_fn",
+    "get_ema_multi_avg_fn",
+    "get_swa_avg_fn",
+    "get_swa_multi_avg_fn",
+    "update_bn",
 ]
 
 
@@ -174,7 +179,8 @@ def update_bn(loader, model, device=None) -> None:
     [2.0]
     """
     norms = [
-        m for m in model.modules()
+        m
+        for m in model.modules()
         if hasattr(m, "reset_running_stats") and "BatchNorm" in type(m).__name__
     ]
     if not norms:
@@ -206,8 +212,14 @@ class SWALR(LRScheduler):
     [0.75]
     """
 
-    def __init__(self, optimizer, swa_lr, anneal_epochs: int = 10, anneal_strategy: str = "cos",
-                 last_epoch: int = -1):
+    def __init__(
+        self,
+        optimizer,
+        swa_lr,
+        anneal_epochs: int = 10,
+        anneal_strategy: str = "cos",
+        last_epoch: int = -1,
+    ):
         for rate, group in zip(per_group("swa_lr", optimizer, swa_lr), optimizer.param_groups):
             group["swa_lr"] = rate
         if anneal_strategy not in ("cos", "linear"):
@@ -215,9 +227,7 @@ class SWALR(LRScheduler):
                 f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
             )
         if not isinstance(anneal_epochs, int) or anneal_epochs < 0:
-            raise ValueError(
-                f"anneal_epochs must be equal or greater than 0, got {anneal_epochs}"
-            )
+            raise ValueError(f"anneal_epochs must be equal or greater than 0, got {anneal_epochs}")
         self._anneal_strategy = anneal_strategy
         self.anneal_epochs = anneal_epochs
         super().__init__(optimizer, last_epoch)

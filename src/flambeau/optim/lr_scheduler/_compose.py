@@ -60,9 +60,7 @@ class SequentialLR(_Composed):
 
     def __init__(self, optimizer, schedulers: list, milestones: list, last_epoch: int = -1):
         if len(schedulers) < 1:
-            raise ValueError(
-                "SequentialLR expects at least one scheduler, but got no scheduler."
-            )
+            raise ValueError("SequentialLR expects at least one scheduler, but got no scheduler.")
         self._check_parts(schedulers, optimizer)
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(

@@ -55,10 +55,22 @@ class CyclicLR(_MomentumMixin, LRScheduler):
     [0.5]
     """
 
-    def __init__(self, optimizer, base_lr, max_lr, step_size_up: int = 2000, step_size_down=None,
-                 mode: str = "triangular", gamma: float = 1.0, scale_fn=None,
-                 scale_mode: str = "cycle", cycle_momentum: bool = True,
-                 base_momentum: float = 0.8, max_momentum: float = 0.9, last_epoch: int = -1):
+    def __init__(
+        self,
+        optimizer,
+        base_lr,
+        max_lr,
+        step_size_up: int = 2000,
+        step_size_down=None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn=None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: float = 0.8,
+        max_momentum: float = 0.9,
+        last_epoch: int = -1,
+    ):
         check_optimizer(optimizer)
         self.optimizer = optimizer
         base_lrs = per_group("base_lr", optimizer, base_lr)
@@ -142,12 +154,23 @@ class OneCycleLR(_MomentumMixin, LRScheduler):
     [0.25]
     """
 
-    def __init__(self, optimizer, max_lr, total_steps: int | None = None,
-                 epochs: int | None = None, steps_per_epoch: int | None = None,
-                 pct_start: float = 0.3, anneal_strategy: str = "cos",
-                 cycle_momentum: bool = True, base_momentum=0.85, max_momentum=0.95,
-                 div_factor: float = 25.0, final_div_factor: float = 1e4,
-                 three_phase: bool = False, last_epoch: int = -1):
+    def __init__(
+        self,
+        optimizer,
+        max_lr,
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum=0.85,
+        max_momentum=0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        last_epoch: int = -1,
+    ):
         check_optimizer(optimizer)
         self.optimizer = optimizer
         self.total_steps = _total_steps(total_steps, epochs, steps_per_epoch)
@@ -203,9 +226,7 @@ def _total_steps(total_steps, epochs, steps_per_epoch) -> int:
     given = {"total_steps": total_steps}
     if total_steps is None:
         if epochs is None or steps_per_epoch is None:
-            raise ValueError(
-                "You must define either total_steps OR (epochs AND steps_per_epoch)"
-            )
+            raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
         given = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
     for name, value in given.items():
         if not isinstance(value, int) or value <= 0:
@@ -215,9 +236,15 @@ def _total_steps(total_steps, epochs, steps_per_epoch) -> int:
 
 def _phases(total: int, pct_start: float, three: bool) -> list[dict]:
     """Return the phases of the cycle: the step each ends at and the names of its end values."""
+
     def phase(end, lr0, lr1, momentum0, momentum1):
-        return {"end_step": end, "start_lr": lr0, "end_lr": lr1,
-                "start_momentum": momentum0, "end_momentum": momentum1}
+        return {
+            "end_step": end,
+            "start_lr": lr0,
+            "end_lr": lr1,
+            "start_momentum": momentum0,
+            "end_momentum": momentum1,
+        }
 
     top = float(pct_start * total) - 1
     rise = phase(top, "initial_lr", "max_lr", "max_momentum", "base_momentum")
@@ -245,8 +272,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     0.5
     """
 
-    def __init__(self, optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0,
-                 last_epoch: int = -1):
+    def __init__(
+        self, optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
+    ):
         if not isinstance(T_0, int) or T_0 <= 0:
             raise ValueError(f"Expected positive integer T_0, but got {T_0}")
         if not isinstance(T_mult, int) or T_mult < 1:
