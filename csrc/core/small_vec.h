@@ -12,13 +12,14 @@ namespace flambeau {
 template <class T, int N>
 class SmallVec {
  public:
-  SmallVec() = default;
+  SmallVec() {}
   SmallVec(std::initializer_list<T> v) {
     reserve(int(v.size()));
     for (const T& x : v) push_back(x);
   }
   SmallVec(int n, const T& v) { resize(n, v); }
   template <class It>
+    requires requires(It it) { *it; }
   SmallVec(It first, It last) {
     reserve(int(last - first));
     for (; first != last; ++first) push_back(*first);
