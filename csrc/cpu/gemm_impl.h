@@ -81,41 +81,6 @@ void pack_rows(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst)
   }
 }
 
-#if defined(__AVX2__)
-// Eight rows of eight floats, `ld` apart, to columns `width` apart.
-FLAMBEAU_INLINE void transpose_square(const float* s, int64_t ld, float* d, int64_t width) {
-  __m256 r[8], t[8];
-  for (int i = 0; i < 4; i++) {  // pairs (i, i+4) share a register: two shuffle stages are enough
-    r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(s + i * ld)),
-                                _mm_loadu_ps(s + (i + 4) * ld), 1);
-    r[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(s + i * ld + 4)),
-                                    _mm_loadu_ps(s + (i + 4) * ld + 4), 1);
-  }
-  for (int h = 0; h < 8; h += 4) {
-    t[h] = _mm256_unpacklo_ps(r[h], r[h + 1]);
-    t[h + 1] = _mm256_unpackhi_ps(r[h], r[h + 1]);
-    t[h + 2] = _mm256_unpacklo_ps(r[h + 2], r[h + 3]);
-    t[h + 3] = _mm256_unpackhi_ps(r[h + 2], r[h + 3]);
-    float* q = d + h * width;
-    _mm256_storeu_ps(q, _mm256_shuffle_ps(t[h], t[h + 2], 0x44));
-    _mm256_storeu_ps(q + width, _mm256_shuffle_ps(t[h], t[h + 2], 0xee));
-    _mm256_storeu_ps(q + 2 * width, _mm256_shuffle_ps(t[h + 1], t[h + 3], 0x44));
-    _mm256_storeu_ps(q + 3 * width, _mm256_shuffle_ps(t[h + 1], t[h + 3], 0xee));
-  }
-}
-// Four rows of four doubles.
-FLAMBEAU_INLINE void transpose_square(const double* s, int64_t ld, double* d, int64_t width) {
-  const __m256d a = _mm256_loadu_pd(s), b = _mm256_loadu_pd(s + ld);
-  const __m256d c = _mm256_loadu_pd(s + 2 * ld), e = _mm256_loadu_pd(s + 3 * ld);
-  const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);
-  const __m256d ce0 = _mm256_unpacklo_pd(c, e), ce1 = _mm256_unpackhi_pd(c, e);
-  _mm256_storeu_pd(d, _mm256_permute2f128_pd(ab0, ce0, 0x20));
-  _mm256_storeu_pd(d + width, _mm256_permute2f128_pd(ab1, ce1, 0x20));
-  _mm256_storeu_pd(d + 2 * width, _mm256_permute2f128_pd(ab0, ce0, 0x31));
-  _mm256_storeu_pd(d + 3 * width, _mm256_permute2f128_pd(ab1, ce1, 0x31));
-}
-#endif
-
 template <class T>
 void pack_transposed(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst) {
   int j = 0;
@@ -125,7 +90,7 @@ void pack_transposed(int64_t k, int cols, int width, const T* src, int64_t ld, T
     const T* s = src + j * ld;
     T* d = dst + j;
     int64_t p = 0;
-    for (; p + S <= k; p += S) transpose_square(s + p, ld, d + p * width, width);
+    for (; p + S <= k; p += S) transpose_square([&](int i) { return s + i * ld + p; }, d + p * width, width);
     for (; p < k; p++)
       for (int i = 0; i < S; i++) d[p * width + i] = s[i * ld + p];
   }

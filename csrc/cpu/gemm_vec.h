@@ -93,6 +93,40 @@ FLAMBEAU_INLINE T sum_lanes(V v) {
   }
 }
 
+#if defined(__AVX2__)
+FLAMBEAU_INLINE __m256 two_halves(const float* low, const float* high) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+}
+
+// Rows row(0) ... row(7) of eight floats to columns; the results are `width` apart.
+template <class Row>
+FLAMBEAU_INLINE void transpose_square(Row row, float* d, int64_t width) {
+  for (int h = 0; h < 8; h += 4) {
+    const __m256 a = two_halves(row(0) + h, row(4) + h), b = two_halves(row(1) + h, row(5) + h);
+    const __m256 c = two_halves(row(2) + h, row(6) + h), e = two_halves(row(3) + h, row(7) + h);
+    const __m256 ab0 = _mm256_unpacklo_ps(a, b), ab1 = _mm256_unpackhi_ps(a, b);
+    const __m256 ce0 = _mm256_unpacklo_ps(c, e), ce1 = _mm256_unpackhi_ps(c, e);
+    float* q = d + h * width;
+    _mm256_storeu_ps(q, _mm256_shuffle_ps(ab0, ce0, 0x44));
+    _mm256_storeu_ps(q + width, _mm256_shuffle_ps(ab0, ce0, 0xee));
+    _mm256_storeu_ps(q + 2 * width, _mm256_shuffle_ps(ab1, ce1, 0x44));
+    _mm256_storeu_ps(q + 3 * width, _mm256_shuffle_ps(ab1, ce1, 0xee));
+  }
+}
+// Four rows of four doubles.
+template <class Row>
+FLAMBEAU_INLINE void transpose_square(Row row, double* d, int64_t width) {
+  const __m256d a = _mm256_loadu_pd(row(0)), b = _mm256_loadu_pd(row(1));
+  const __m256d c = _mm256_loadu_pd(row(2)), e = _mm256_loadu_pd(row(3));
+  const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);
+  const __m256d ce0 = _mm256_unpacklo_pd(c, e), ce1 = _mm256_unpackhi_pd(c, e);
+  _mm256_storeu_pd(d, _mm256_permute2f128_pd(ab0, ce0, 0x20));
+  _mm256_storeu_pd(d + width, _mm256_permute2f128_pd(ab1, ce1, 0x20));
+  _mm256_storeu_pd(d + 2 * width, _mm256_permute2f128_pd(ab0, ce0, 0x31));
+  _mm256_storeu_pd(d + 3 * width, _mm256_permute2f128_pd(ab1, ce1, 0x31));
+}
+#endif
+
 // M(0) ... M(13), for kernels whose accumulators must be named variables: compilers keep those in
 // registers, arrays of vectors they often do not.
 #define FLAMBEAU_ROWS(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13)

@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "conv.h"
 #include "gemm.h"
 #include "parallel.h"
 
@@ -134,6 +135,154 @@ void test_batched() {
   }
 }
 
+int64_t out_size(int64_t in, int64_t kernel, int64_t stride, int64_t pad, int64_t dil) {
+  const int64_t reach = in + 2 * pad - dil * (kernel - 1) - 1;
+  return reach < 0 ? 0 : reach / stride + 1;
+}
+
+// Calls f(x index, weight index, y index) for every product of the convolution.
+template <class F>
+void for_each_product(const Conv3dShape& s, F f) {
+  const int64_t ci = s.c_in / s.groups, co = s.c_out / s.groups;
+  int64_t y = 0;
+  for (int64_t n = 0; n < s.n; n++)
+    for (int64_t o = 0; o < s.c_out; o++)
+      for (int64_t d = 0; d < s.out[0]; d++)
+        for (int64_t h = 0; h < s.out[1]; h++)
+          for (int64_t w = 0; w < s.out[2]; w++, y++) {
+            int64_t wi = o * ci * s.kernel[0] * s.kernel[1] * s.kernel[2];
+            for (int64_t c = o / co * ci; c < o / co * ci + ci; c++)
+              for (int64_t i = 0; i < s.kernel[0]; i++)
+                for (int64_t j = 0; j < s.kernel[1]; j++)
+                  for (int64_t k = 0; k < s.kernel[2]; k++, wi++) {
+                    const int64_t id = d * s.stride[0] - s.pad[0] + i * s.dil[0];
+                    const int64_t ih = h * s.stride[1] - s.pad[1] + j * s.dil[1];
+                    const int64_t iw = w * s.stride[2] - s.pad[2] + k * s.dil[2];
+                    if (id < 0 || id >= s.in[0] || ih < 0 || ih >= s.in[1] || iw < 0 ||
+                        iw >= s.in[2])
+                      continue;
+                    f((((n * s.c_in + c) * s.in[0] + id) * s.in[1] + ih) * s.in[2] + iw, wi, y);
+                  }
+          }
+}
+
+template <class T>
+struct ConvCase {
+  Conv3dShape s;
+  std::vector<T> x, w, bias, dy;
+  std::vector<double> y, dx, dw;
+  bool with_bias;
+
+  explicit ConvCase(const Conv3dShape& shape) : s(shape), with_bias(pick(0, 1)) {
+    const int64_t kernel = s.kernel[0] * s.kernel[1] * s.kernel[2];
+    x = random_vector<T>(s.n * s.c_in * s.in[0] * s.in[1] * s.in[2]);
+    w = random_vector<T>(s.c_out * (s.c_in / s.groups) * kernel);
+    bias = random_vector<T>(s.c_out);
+    const int64_t pixels = s.out[0] * s.out[1] * s.out[2];
+    dy = random_vector<T>(s.n * s.c_out * pixels);
+    y.resize(dy.size());
+    dx.resize(x.size());
+    dw.resize(w.size());
+    for (size_t i = 0; i < y.size(); i++) y[i] = with_bias ? bias[i / pixels % s.c_out] : T(0);
+    for_each_product(s, [&](int64_t xi, int64_t wi, int64_t yi) {
+      y[yi] += double(x[xi]) * w[wi];
+      dx[xi] += double(dy[yi]) * w[wi];
+      dw[wi] += double(dy[yi]) * x[xi];
+    });
+  }
+
+  const T* bias_data() const { return with_bias ? bias.data() : nullptr; }
+
+  template <class F>
+  void check(const char* what, const std::vector<double>& want, double terms, F f) const {
+    std::vector<T> one(want.size(), T(std::nan(""))), two(want.size(), T(std::nan("")));
+    set_num_threads(1);
+    f(one.data());
+    set_num_threads(2);
+    f(two.data());
+    CHECK(std::memcmp(one.data(), two.data(), one.size() * sizeof(T)) == 0,
+          "conv %s: threads differ", what);
+    const double e = worst_error(one, want, 1 + std::sqrt(terms));
+    CHECK(e <= tolerance<T>(),
+          "conv %s %zu: n %ld c %ld->%ld/%ld in %ld %ld %ld kernel %ld %ld %ld out %ld %ld %ld "
+          "stride %ld %ld pad %ld %ld dil %ld %ld bias %d error %g",
+          what, sizeof(T), s.n, s.c_in, s.c_out, s.groups, s.in[0], s.in[1], s.in[2], s.kernel[0],
+          s.kernel[1], s.kernel[2], s.out[0], s.out[1], s.out[2], s.stride[1], s.stride[2],
+          s.pad[1], s.pad[2], s.dil[1], s.dil[2], with_bias, e);
+  }
+};
+
+template <class T>
+void test_conv2d(const ConvShape& s) {
+  const ConvCase<T> t({s.n, s.c_in, {1, s.h, s.w}, s.c_out, {1, s.kh, s.kw}, {1, s.oh, s.ow},
+                       {1, s.stride_h, s.stride_w}, {0, s.pad_h, s.pad_w},
+                       {1, s.dil_h, s.dil_w}, s.groups});
+  const double taps = double(s.kh * s.kw) / double(s.groups);
+  t.check("forward", t.y, s.c_in * taps, [&](T* y) {
+    conv2d_forward<T>(s, t.x.data(), t.w.data(), t.bias_data(), y);
+  });
+  t.check("backward input", t.dx, s.c_out * taps, [&](T* dx) {
+    conv2d_backward_input<T>(s, t.dy.data(), t.w.data(), dx);
+  });
+  t.check("backward weight", t.dw, double(s.n * s.oh * s.ow), [&](T* dw) {
+    conv2d_backward_weight<T>(s, t.x.data(), t.dy.data(), dw);
+  });
+}
+
+template <class T>
+void test_conv3d(const Conv3dShape& s) {
+  const ConvCase<T> t(s);
+  const double taps = double(s.kernel[0] * s.kernel[1] * s.kernel[2]) / double(s.groups);
+  t.check("3d forward", t.y, s.c_in * taps, [&](T* y) {
+    conv3d_forward<T>(s, t.x.data(), t.w.data(), t.bias_data(), y);
+  });
+  t.check("3d backward input", t.dx, s.c_out * taps, [&](T* dx) {
+    conv3d_backward_input<T>(s, t.dy.data(), t.w.data(), dx);
+  });
+  t.check("3d backward weight", t.dw, double(s.n * s.out[0] * s.out[1] * s.out[2]), [&](T* dw) {
+    conv3d_backward_weight<T>(s, t.x.data(), t.dy.data(), dw);
+  });
+}
+
+template <class T>
+void test_convs(int rounds) {
+  for (int r = 0; r < rounds; r++) {
+    ConvShape s{};
+    s.groups = r % 4 == 0 ? pick(1, 4) : 1;
+    const int64_t most = r % 5 == 0 ? 40 : 9;
+    const bool depthwise = r % 12 == 0;
+    s.n = r % 29 == 0 ? 0 : pick(1, 5);
+    s.c_in = s.groups * (depthwise ? 1 : pick(1, most));
+    s.c_out = s.groups * (depthwise ? pick(1, 2) : pick(1, most));
+    s.kh = pick(1, 5), s.kw = pick(1, r % 7 == 0 ? 9 : 5);
+    s.stride_h = r % 3 == 0 ? pick(1, 3) : 1, s.stride_w = r % 3 == 0 ? pick(1, 4) : 1;
+    s.dil_h = r % 6 == 1 ? pick(1, 3) : 1, s.dil_w = r % 6 == 1 ? pick(1, 3) : 1;
+    s.pad_h = r % 2 ? pick(0, 5) : 0, s.pad_w = r % 2 ? pick(0, 5) : 0;
+    s.h = pick(1, 30), s.w = pick(1, 40);
+    if (r % 10 == 3) s.h = s.kh = s.stride_h = s.dil_h = 1, s.pad_h = 0, s.w = pick(1, 1500);
+    if (r % 10 == 7) s.kh = s.kw = 1;
+    s.oh = out_size(s.h, s.kh, s.stride_h, s.pad_h, s.dil_h);
+    s.ow = out_size(s.w, s.kw, s.stride_w, s.pad_w, s.dil_w);
+    test_conv2d<T>(s);
+  }
+  for (int64_t big = 0; big < 6; big++) {
+    const int64_t c = 48 + 40 * big, hw = big % 2 ? 7 : 14, k = big % 3 ? 3 : 1, st = 1 + big / 4;
+    const int64_t out = out_size(hw, k, st, k / 2, 1);
+    test_conv2d<T>({2, c, hw, hw, c + 8, k, k, out, out, st, st, k / 2, k / 2, 1, 1, 1});
+  }
+  for (int r = 0; r < rounds / 6; r++) {
+    Conv3dShape s{};
+    s.groups = r % 3 ? 1 : 2;
+    s.n = pick(1, 3), s.c_in = s.groups * pick(1, 4), s.c_out = s.groups * pick(1, 5);
+    for (int d = 0; d < 3; d++) {
+      s.kernel[d] = pick(1, 3), s.in[d] = pick(1, 9), s.stride[d] = pick(1, 2);
+      s.dil[d] = pick(1, 2), s.pad[d] = pick(0, 2);
+      s.out[d] = out_size(s.in[d], s.kernel[d], s.stride[d], s.pad[d], s.dil[d]);
+    }
+    test_conv3d<T>(s);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -149,6 +298,8 @@ int main(int argc, char** argv) {
   test_gemms<int32_t>(rounds / 6);
   test_batched<float>();
   test_batched<std::complex<double>>();
+  test_convs<float>(rounds);
+  test_convs<double>(rounds);
   std::printf(failures == 0 ? "all passed\n" : "%d failures\n", failures);
   return failures != 0;
 }

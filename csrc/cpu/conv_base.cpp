@@ -1,0 +1,3 @@
+// Convolution kernels for the base instruction set.
+#define FLAMBEAU_ISA base
+#include "conv_impl.h"

@@ -1,0 +1,80 @@
+// The image that a convolution slides over: padded, and split by column phase when it strides.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "gemm_kernels.h"
+
+namespace flambeau {
+
+constexpr int64_t kConvSlack = 64;  // elements that vector kernels may touch beyond a buffer's end
+
+enum ConvSlot { kSlotSource = 3, kSlotColumns = 4, kSlotScratch = 5, kSlotWeights = 6 };
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Rows of some channels of one image, laid out so that the pixels of a row that one tap meets are
+// neighbours in memory: [channel][row][column % col_mul][column / col_mul].
+struct ConvSource {
+  int64_t channels, h, w;    // of the stored image
+  int64_t top, left;         // padding; negative crops
+  int64_t rows, width;       // padded rows held at a time, padded columns
+  int64_t row_mul, col_mul;  // how far one output row or column moves
+  int64_t phase_width, row_step, channel_step;
+  bool in_place;  // the stored image will do as it is
+
+  void plan(int64_t padded_rows_of_all) {
+    in_place = top == 0 && left == 0 && col_mul == 1 && width <= w && padded_rows_of_all <= h;
+    phase_width = in_place ? w : ceil_div(width, col_mul);
+    row_step = phase_width * col_mul;
+    channel_step = in_place ? h * w : rows * row_step;
+  }
+
+  int64_t offset(int64_t channel, int64_t row, int64_t column) const {
+    return channel * channel_step + row * row_step + column % col_mul * phase_width +
+           column / col_mul;
+  }
+
+  // The prepared rows from padded row `first` on. `last` marks the end of the stored tensor,
+  // beyond which nothing may be read.
+  template <class T>
+  const T* prepare(const T* image, int64_t first, bool last) const {
+    if (in_place && !last) return image + first * w;
+    if (in_place) {
+      const int64_t count = channels * h * w - first * w;
+      T* copy = workspace<T>(kSlotSource, count + kConvSlack);
+      std::memcpy(copy, image + first * w, count * sizeof(T));
+      std::fill(copy + count, copy + count + kConvSlack, T(0));
+      return copy;
+    }
+    const int64_t total = channels * channel_step;
+    T* buffer = workspace<T>(kSlotSource, total + kConvSlack);
+    std::memset(static_cast<void*>(buffer), 0, (total + kConvSlack) * sizeof(T));
+    const int64_t r0 = std::max<int64_t>(0, top - first), r1 = std::min(rows, h + top - first);
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t r = r0; r < r1; r++)
+        copy_row(image + (c * h + first + r - top) * w, buffer + c * channel_step + r * row_step);
+    return buffer;
+  }
+
+ private:
+  template <class T>
+  void copy_row(const T* from, T* to) const {
+    const int64_t begin = std::max<int64_t>(left, 0), end = std::min(width, w + left);
+    if (begin >= end) return;
+    if (col_mul == 1) {
+      std::memcpy(to + begin, from + begin - left, (end - begin) * sizeof(T));
+      return;
+    }
+    for (int64_t phase = 0; phase < col_mul; phase++) {
+      const int64_t q0 = begin <= phase ? 0 : ceil_div(begin - phase, col_mul);
+      T* out = to + phase * phase_width;
+      for (int64_t q = q0, column = q0 * col_mul + phase; column < end; q++, column += col_mul)
+        out[q] = from[column - left];
+    }
+  }
+};
+
+}  // namespace flambeau
