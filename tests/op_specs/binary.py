@@ -113,7 +113,7 @@ for _n, _f in dict(bitwise_left_shift=np.left_shift, bitwise_right_shift=np.righ
 
 op("complex", lambda a, b: a + 1j * b, [S(T(3, 4), T(3, 4)), S(T(3, 1), T(4)), S(T(0), T(0))],
    dtypes=REAL, result="complex", out=True, error=Bad(CLASH, RuntimeError, "3"))
-op("polar", lambda r, t: r * np.exp(1j * t), [S(T(3, 4, lo=0.2, hi=2), T(3, 4)), S(T(3, 1), T(4))],
+op("polar", lambda r, t: r * np.exp(1j * t), [S(T(3, 4, lo=0.2, hi=2), T(3, 4)), S(T(3, 1, lo=0.2, hi=2), T(4))],
    dtypes=REAL, result="complex", out=True)
 
 # ---- three operands
