@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from ._composites import (  # noqa: F401
-    copies, creation, indexing, joining, mathops, products, shapes, signalops, splitting, stats,
+    copies, creation, decomp, indexing, joining, mathops, products, shapes, signalops, splitting, stats,
 )
 from ._composites._register import OVERLAPS, collect  # noqa: F401
 
