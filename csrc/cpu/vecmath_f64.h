@@ -1,0 +1,247 @@
+// Double functions: the frequent ones as branch-free polynomials, the others by the C library.
+#pragma once
+#include "vecmath_core.h"
+
+namespace flambeau::math {
+
+namespace detail {
+inline constexpr double log2e = 0x1.71547652b82fep+0;
+inline constexpr double ln2_hi = 0x1.62e42fee00000p-1, ln2_lo = 0x1.a39ef35793c76p-33;
+
+struct ExpParts {
+  double n, r;
+};
+FB_MATH ExpParts exp_parts(double x) {
+  const double n = round_small(x * log2e);
+  return {n, fmadd(n, -ln2_lo, fmadd(n, -ln2_hi, x))};
+}
+// e^r - 1 on [-ln2/2, ln2/2].
+FB_MATH double expm1_poly(double r) {
+  const double p = horner(r, 0x1.af682ee0060fap-26, 0x1.2894f5d1c7582p-22, 0x1.71ddf405442ccp-19,
+                          0x1.a019b6215a2ebp-16, 0x1.a01a01b100c6fp-13, 0x1.6c16c1794e4a9p-10,
+                          0x1.111111110f5ffp-7, 0x1.5555555553b6cp-5, 0x1.5555555555558p-3, 0.5);
+  return fmadd(r * r, p, r);
+}
+// p * 2^n in two factors, so that results below the normal range round once.
+FB_MATH double scale(double p, double n) {
+  const double h = round_small(0.5 * n);
+  return p * pow2_of(h) * pow2_of(n - h);
+}
+// e^x 2^k; k lets sinh and cosh pass the point where e^x alone overflows.
+FB_MATH double exp_times_pow2(double x, double k) {
+  const ExpParts e = exp_parts(clamp_keep_nan(x, -746.0, 711.0));
+  return scale(1.0 + expm1_poly(e.r), e.n + k);
+}
+
+struct LogParts {
+  double e, f, z, s, r;  // x = 2^e (1+f); s = f/(2+f), z = f^2/2, log(1+f) = f - (z - s (z + r))
+};
+FB_MATH LogParts log_parts(double x) {  // x positive and normal
+  constexpr uint64_t one = 0x3ff0000000000000u, half_root = 0x3fe6a09e667f3bcdu;
+  const uint64_t t = uint64_t(bits(x)) + (one - half_root);
+  const double e = from_bits(int64_t((t >> 52) | 0x4330000000000000u)) - (0x1p52 + 1023.0);
+  const double f = from_bits(int64_t((t & 0x000fffffffffffffu) + half_root)) - 1.0;
+  const double s = f / (2.0 + f), q = s * s;
+  const double r = q * horner(q, 0x1.2b662b3899227p-3, 0x1.39fd33fe5b1bfp-3, 0x1.7462be2cc5a31p-3,
+                              0x1.c71c62c21600fp-3, 0x1.2492492e0f067p-2, 0x1.99999999951bfp-2,
+                              0x1.5555555555558p-1);
+  return {e, f, 0.5 * f * f, s, r};
+}
+FB_MATH LogParts log_parts_any(double x) {
+  const bool tiny = x < 0x1p-1022;
+  LogParts p = log_parts(tiny ? x * 0x1p52 : x);
+  p.e -= tiny ? 52.0 : 0.0;
+  return p;
+}
+FB_MATH double log_edges(double x, double y) {
+  y = x == 0.0 ? -inf_d : y;
+  y = x < 0.0 ? nan_d : y;
+  return x < inf_d ? y : x;
+}
+FB_MATH double log_scaled(double x, double ihi, double ilo, double ehi, double elo) {
+  const LogParts p = log_parts_any(x);
+  const double hi = from_bits(bits(p.f - p.z) & ~int64_t(0xffffffff));
+  const double lo = ((p.f - hi) - p.z) + p.s * (p.z + p.r);
+  const double low = fmadd(lo + hi, ilo, fmadd(lo, ihi, p.e * elo));
+  const double t = p.e * ehi, high = hi * ihi, sum = t + high;
+  return log_edges(x, sum + (((t - sum) + high) + low));
+}
+
+// Angle in quarter turns q and the rest r + lo in [-pi/4, pi/4] (Cody and Waite), |x| < 1e5.
+struct Angle {
+  uint64_t q;
+  double r, lo;
+};
+inline constexpr double trig_limit = 1e5;
+FB_MATH Angle reduce(double x) {
+  const double t = fmadd(x, 0x1.45f306dc9c883p-1, round_d), n = t - round_d;
+  const double a = fmadd(n, -0x1.921fb54400000p+0, x);     // exact: 33 bits times 17
+  const double w = n * 0x1.0b4611a600000p-34, b = a - w;   // w exact
+  const double tail = fmadd(n, -0x1.3198a2e037073p-69, (a - b) - w), r = b + tail;
+  return {uint64_t(bits(t)), r, (b - r) + tail};
+}
+FB_MATH double sin_tail(double r, double lo) {  // sin(r + lo) - r
+  const double z = r * r;
+  const double p = horner(z, 0x1.5e0a62d6f2c44p-33, -0x1.ae60090c372b7p-26, 0x1.71de3794af0efp-19,
+                          -0x1.a01a019e8243fp-13, 0x1.1111111110badp-7, -0x1.5555555555555p-3);
+  return fmadd(r * z, p, lo * fmadd(-0.5, z, 1.0));
+}
+FB_MATH double cos_tail(double r, double lo) {  // cos(r + lo) - (1 - r^2/2)
+  const double z = r * r;
+  const double p = horner(z, -0x1.907ce9f9332edp-37, 0x1.1eeb67ea77358p-29, -0x1.27e4fa16e8c48p-22,
+                          0x1.a01a019f4df94p-16, -0x1.6c16c16c16964p-10, 0x1.5555555555555p-5);
+  return fmadd(z * z, p, -r * lo);
+}
+FB_MATH double sin_of(Angle a) {
+  const double h = 0.5 * a.r * a.r, w = 1.0 - h;
+  const double s = a.r + sin_tail(a.r, a.lo);
+  const double c = w + (((1.0 - w) - h) + cos_tail(a.r, a.lo));
+  const double v = (a.q & 1) != 0 ? c : s;
+  return from_bits(int64_t(uint64_t(bits(v)) ^ ((a.q & 2) << 62)));
+}
+FB_MATH double sin_near(double x) {
+  const double y = sin_of(reduce(x));
+  return x == 0.0 ? x : y;
+}
+FB_MATH double cos_near(double x) {
+  Angle a = reduce(x);
+  a.q += 1;
+  return sin_of(a);
+}
+FB_MATH double tan_near(double x) {
+  const Angle a = reduce(x);
+  // sin(r)/cos(r) with what each lost in its last sum, s_lo and c_lo, as a relative correction.
+  const double z = a.r * a.r, h = 0.5 * z;
+  const double st = sin_tail(a.r, a.lo), s = a.r + st, s_lo = (a.r - s) + st;
+  const double w = 1.0 - h, ct = ((1.0 - w) - h) + cos_tail(a.r, a.lo), c = w + ct;
+  const double c_lo = (w - c) + ct;
+  const bool odd = (a.q & 1) != 0;
+  const double q = (odd ? -c : s) / (odd ? s : c), rel = (s_lo * c - c_lo * s) / (s * c);
+  const double y = q + q * (odd ? -rel : rel);
+  return x == 0.0 ? x : y;
+}
+}  // namespace detail
+
+FB_MATH double exp(double x) { return detail::exp_times_pow2(x, 0.0); }
+FB_MATH double exp2(double x) {
+  x = clamp_keep_nan(x, -1080.0, 1030.0);
+  const double n = round_small(x);
+  return detail::scale(1.0 + detail::expm1_poly((x - n) * 0x1.62e42fefa39efp-1), n);
+}
+FB_MATH double expm1(double x) {
+  const detail::ExpParts e = detail::exp_parts(clamp_keep_nan(x, -50.0, 709.9));
+  const double p = detail::expm1_poly(e.r), h = pow2_of(e.n - 1.0);
+  return copysign(2.0 * fmadd(h, p, h - 0.5), x);
+}
+FB_MATH double sigmoid(double x) {
+  const double e = exp(-abs(x)), u = 1.0 + e, lo = e - (u - 1.0);
+  const double q = (x < 0.0 ? e : 1.0) / u;
+  return q - q * lo * (x < 0.0 ? 1.0 - q : q);
+}
+FB_MATH double tanh(double x) {
+  const double a = abs(x), t = expm1(2.0 * (a > 20.0 ? 20.0 : a));
+  const double u = t + 2.0, lo = t < 2.0 ? t - (u - 2.0) : 0.0, q = t / u;
+  return copysign(q - q * lo * (0.5 - 0.5 * q), x);
+}
+FB_MATH double sinh(double x) {
+  const double a = abs(x), z = x * x;
+  const double s = horner(z, 0x1.99f09801a913ep-49, 0x1.ae777be49e223p-41, 0x1.612467cd23151p-33,
+                          0x1.ae64567929debp-26, 0x1.71de3a556f972p-19, 0x1.a01a01a01a001p-13,
+                          0x1.1111111111111p-7, 0x1.5555555555555p-3);
+  const double h = detail::exp_times_pow2(a, -1.0);
+  return copysign(a < 1.0 ? fmadd(a * z, s, a) : h - 0.25 / h, x);
+}
+FB_MATH double cosh(double x) {
+  const double h = detail::exp_times_pow2(abs(x), -1.0);
+  return h + 0.25 / h;
+}
+
+FB_MATH double log(double x) {
+  const detail::LogParts p = detail::log_parts_any(x);
+  const double low = fmadd(p.s, p.z + p.r, p.e * 0x1.a39ef35793c76p-33);
+  return detail::log_edges(x, fmadd(p.e, detail::ln2_hi, p.f - (p.z - low)));
+}
+FB_MATH double log2(double x) {
+  return detail::log_scaled(x, 0x1.7154765200000p+0, 0x1.705fc2eefa200p-33, 1.0, 0.0);
+}
+FB_MATH double log10(double x) {
+  return detail::log_scaled(x, 0x1.bcb7b15200000p-2, 0x1.b9438ca9aadd5p-36, 0x1.34413509f6000p-2,
+                            0x1.9fef311f12b36p-42);
+}
+FB_MATH double log1p(double x) {
+  const double u = 1.0 + x;
+  const detail::LogParts p = detail::log_parts(u);
+  const double c = (x > 1.0 ? 1.0 - (u - x) : x - (u - 1.0)) / u;
+  const double low = fmadd(p.s, p.z + p.r, fmadd(p.e, detail::ln2_lo, c));
+  double y = fmadd(p.e, detail::ln2_hi, p.f - (p.z - low));
+  y = u <= 0.0 ? (u < 0.0 ? nan_d : -inf_d) : y;
+  return x < inf_d ? copysign(y, x) : x;
+}
+
+// The branch keeps arguments beyond 1e5 right; map_trig in vecmath.h runs arrays without it.
+FB_MATH double sin(double x) {
+  return abs(x) <= detail::trig_limit ? detail::sin_near(x) : __builtin_sin(x);
+}
+FB_MATH double cos(double x) {
+  return abs(x) <= detail::trig_limit ? detail::cos_near(x) : __builtin_cos(x);
+}
+FB_MATH double tan(double x) {
+  return abs(x) <= detail::trig_limit ? detail::tan_near(x) : __builtin_tan(x);
+}
+
+namespace detail {
+// (asin(r) - r) / r^3 at z = r^2, |r| <= 0.5625.
+FB_MATH double asin_tail(double z) {
+  return horner(z, 0x1.a367de547044bp-5, -0x1.daec0bcbf4576p-5, 0x1.9cd04e60af241p-5,
+                -0x1.720556492c46ap-7, 0x1.be9f37de884c9p-7, 0x1.1e90230d0365fp-7,
+                0x1.7f070b14a7052p-7, 0x1.c92e13000bad7p-7, 0x1.1c52287faf114p-6,
+                0x1.6e8b7f9d90408p-6, 0x1.f1c71d4d5db5cp-6, 0x1.6db6db6c53053p-5,
+                0x1.3333333334161p-4, 0x1.5555555555554p-3);
+}
+inline constexpr double pi_2 = 0x1.921fb54442d18p+0, pi_2_lo = 0x1.1a62633145c07p-54;
+// atan(n/d) for 0 <= n, 0 < d; above tan(pi/8) it turns the angle by pi/4 or pi/2.
+FB_MATH double atan_ratio(double n, double d) {
+  const bool high = n > d * 0x1.3504f333f9de6p+1, mid = !high && n > d * 0x1.a827999fcef32p-2;
+  const double num = high ? -d : mid ? n - d : n, den = high ? n : mid ? n + d : d;
+  const double q = num / den, z = q * q;
+  const double p = horner(z, 0x1.0b8c5e12afd8bp-6, -0x1.1b8b0ff7ca45dp-5, 0x1.750173914a237p-5,
+                          -0x1.ac82c9bb11318p-5, 0x1.e19b40a7f5c4dp-5, -0x1.110e95e10e6b7p-4,
+                          0x1.3b1393ab2d03ep-4, -0x1.745d1665a95a2p-4, 0x1.c71c71c32f212p-4,
+                          -0x1.249249248dbacp-3, 0x1.9999999999957p-3, -0x1.5555555555555p-2);
+  const double base = high ? pi_2 : mid ? 0.5 * pi_2 : 0.0;
+  const double low = high ? pi_2_lo : mid ? 0.5 * pi_2_lo : 0.0;
+  return base + (fmadd(q * z, p, low) + q);
+}
+}  // namespace detail
+
+FB_MATH double asin(double x) {
+  const double a = abs(x), h = 0.5 * (1.0 - a);
+  const bool big = a > 0.5625;
+  const double z = big ? h : a * a, r = big ? __builtin_sqrt(h) : a;
+  const double p = fmadd(r * z, detail::asin_tail(z), r);
+  return copysign(big ? (detail::pi_2 - 2.0 * p) + detail::pi_2_lo : p, x);
+}
+FB_MATH double acos(double x) {
+  const double a = abs(x), h = 0.5 * (1.0 - a);
+  const bool big = a > 0.5625;
+  const double z = big ? h : a * a, r = big ? __builtin_sqrt(h) : x;
+  const double p = fmadd(r * z, detail::asin_tail(z), r);
+  const double far = x < 0.0 ? 2.0 * detail::pi_2 - 2.0 * (p - detail::pi_2_lo) : 2.0 * p;
+  return big ? far : detail::pi_2 - (p - detail::pi_2_lo);
+}
+FB_MATH double atan(double x) {
+  const double a = abs(x), y = detail::atan_ratio(a < inf_d ? a : 1.0, 1.0);
+  return copysign(a < inf_d ? y : a == inf_d ? detail::pi_2 : a, x);
+}
+
+FB_MATH double atan2(double y, double x) { return __builtin_atan2(y, x); }
+FB_MATH double asinh(double x) { return __builtin_asinh(x); }
+FB_MATH double acosh(double x) { return __builtin_acosh(x); }
+FB_MATH double atanh(double x) { return __builtin_atanh(x); }
+FB_MATH double erf(double x) { return __builtin_erf(x); }
+FB_MATH double erfc(double x) { return __builtin_erfc(x); }
+FB_MATH double pow(double x, double y) { return __builtin_pow(x, y); }
+FB_MATH double sqrt(double x) { return __builtin_sqrt(x); }
+FB_MATH double rsqrt(double x) { return 1.0 / __builtin_sqrt(x); }
+
+}  // namespace flambeau::math
