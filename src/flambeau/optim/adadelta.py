@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flambeau
 
-from ._common import check_lr, check_modes, check_nonnegative, each, new_step, plus, scalar, take
+from ._common import check_lr, check_modes, check_nonnegative, each, new_step, scalar, take
 from .optimizer import Optimizer
 
 

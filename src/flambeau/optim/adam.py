@@ -15,7 +15,6 @@ from ._common import (
     new_step,
     plus,
     scalar,
-    take,
 )
 from .optimizer import Optimizer
 

@@ -6,8 +6,9 @@ import math
 from copy import deepcopy
 from itertools import chain
 
-import flambeau
 from flambeau.nn import Module
+
+import flambeau
 
 from .lr_scheduler._base import LRScheduler, per_group
 

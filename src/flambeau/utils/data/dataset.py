@@ -217,7 +217,8 @@ class ConcatDataset(Dataset):
         if idx < 0:
             if -idx > len(self):
                 raise ValueError(
-                    f"absolute value of index should not exceed dataset length: {idx} in {len(self)}"
+                    "absolute value of index should not exceed dataset length: index is "
+                    f"{idx}, length {len(self)}"
                 )
             idx += len(self)
         which = bisect.bisect_right(self.cumulative_sizes, idx)

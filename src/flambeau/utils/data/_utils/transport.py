@@ -1,4 +1,4 @@
-"""How batches travel between processes: small ones through the pipe, large ones in shared memory."""
+"""How batches travel between processes: through the pipe, large ones in shared memory."""
 
 from __future__ import annotations
 
