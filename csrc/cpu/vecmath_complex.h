@@ -94,7 +94,7 @@ FB_MATH T sgn(T x) {
 template <class T>
   requires std::is_integral_v<T>
 FB_MATH T abs(T x) {
-  if constexpr (std::is_signed_v<T>) return x < 0 ? T(std::make_unsigned_t<T>(0) - std::make_unsigned_t<T>(x)) : x;
+  if constexpr (std::is_signed_v<T>) return x < 0 ? T(-std::make_unsigned_t<T>(x)) : x;
   else return x;
 }
 template <class T>

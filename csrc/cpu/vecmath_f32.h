@@ -71,7 +71,10 @@ FB_MATH Angle reduce(float x) {
   const float a = abs(x);
   const bool b1 = a >= 0x1p50f, b2 = a >= 0x1p76f, b3 = a >= 0x1p102f;
   const double d = x * (b3 ? 0x1p-78f : b2 ? 0x1p-52f : b1 ? 0x1p-26f : 1.0f);
-  const double c1 = b3 ? 0x1.d5f47d5p-2 : b2 ? 0x1.529fc27p-2 : b1 ? 0x1.b939105p-2 : 0x1.45f306ep-3;
+  const double c1 = b3   ? 0x1.d5f47d5p-2
+                    : b2 ? 0x1.529fc27p-2
+                    : b1 ? 0x1.b939105p-2
+                         : 0x1.45f306ep-3;
   const double c2 = b3   ? -0x1.6447e48p-33
                     : b2 ? 0x1.5f47d4ep-32
                     : b1 ? 0x1.29fc276p-32
@@ -100,7 +103,9 @@ FB_MATH double cos_poly(double r) {
                       -0x1.ffffffcb4b983p-2),
                1.0);
 }
-FB_MATH double flip(double x, uint64_t sign) { return from_bits(int64_t(uint64_t(bits(x)) ^ sign)); }
+FB_MATH double flip(double x, uint64_t sign) {
+  return from_bits(int64_t(uint64_t(bits(x)) ^ sign));
+}
 FB_MATH double sin_of(Angle a) {
   const double v = (a.q & 1) != 0 ? cos_poly(a.r) : sin_poly(a.r);
   return flip(v, (a.q & 2) << 62);

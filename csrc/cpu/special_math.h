@@ -1,0 +1,3 @@
+// Scalar formulas beyond plain vector math: integer and remainder arithmetic, special functions.
+#pragma once
+#include "special_arith.h"
