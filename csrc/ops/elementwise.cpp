@@ -212,6 +212,11 @@ Tensor div(const Tensor& a, const Tensor& b, const char* rounding_mode) {
   return m == "trunc" ? trunc_divide(a, b) : floor_divide(a, b);
 }
 
+void add_inplace(const Tensor& t, const Tensor& other) {
+  Tensor in[2] = {t, other};
+  elementwise_into(binary_rows[k_add], in, nullptr, 0, t, true);
+}
+
 Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
   FB_CHECK(min.defined() || max.defined(), "clamp: At least one of 'min' or 'max' must not be None");
   Tensor r = x;

@@ -36,6 +36,7 @@ Tensor full_like(const Tensor& t, Scalar value);
 Tensor zeros_like(const Tensor& t);
 Tensor ones_like(const Tensor& t);
 Tensor empty_like(const Tensor& t, OptDType dtype = {});  // keeps dense strides
+Dims result_strides_of(const Tensor& t);                  // dense, in the order of t's strides
 Tensor scalar_tensor(Scalar v, DType dtype);
 Tensor weak_scalar(Scalar v);  // a Python number as an operand
 Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, Device device = {});
@@ -51,6 +52,8 @@ Tensor contiguous(const Tensor& t);
 Tensor restride(const Tensor& t, const Dims& strides);   // the same values at given strides
 Tensor to_dtype(const Tensor& t, DType dtype);
 void accumulate_grad(const Tensor& leaf, const Tensor& grad);
+Tensor restride_copy(const Tensor& t, const Dims& strides);  // always a copy
+void add_inplace(const Tensor& t, const Tensor& other);      // t += other, without autograd
 
 // views.cpp
 Tensor as_strided(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset);

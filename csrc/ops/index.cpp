@@ -1,0 +1,341 @@
+// Advanced indexing as one gather (and its adjoint, one scatter) of slices.
+#include "index.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "../core/op.h"
+#include "../core/registry.h"
+#include "../cpu/parallel.h"
+#include "ops.h"
+
+namespace flambeau {
+
+Tensor nonzero(const Tensor& t) {
+  FB_CHECK(!t.is_meta(), "nonzero: the result's size depends on values, which meta tensors lack");
+  NoGrad off;
+  Tensor m = contiguous(t.dtype() == DType::Bool ? t : ne(t, weak_scalar(Scalar(0))));
+  const bool* v = m.data<bool>();
+  int64_t n = m.numel(), count = 0;
+  for (int64_t i = 0; i < n; ++i) count += v[i];
+  Tensor r = empty({count, m.dim()}, DType::I64);
+  int64_t* o = r.data<int64_t>();
+  Dims at(m.dim(), 0);
+  for (int64_t i = 0; i < n; ++i) {
+    if (v[i])
+      for (int d = 0; d < m.dim(); ++d) *o++ = at[d];
+    for (int d = m.dim() - 1; d >= 0; --d) {
+      if (++at[d] < m.shape()[d]) break;
+      at[d] = 0;
+    }
+  }
+  return r;
+}
+
+Tensor alias_view(const Tensor& t) {
+  return t.dim() ? slice(t, 0, 0, t.shape()[0], 1) : as_strided(t, {}, {}, t.offset());
+}
+
+namespace {
+
+// Index tensors of one shape, and which dimensions of the source they replace.
+struct Plan {
+  Dims dims;         // indexed dimensions of the source
+  Dims rest;         // the others, in order
+  Dims index_shape;  // common shape of the index tensors
+  int at = 0;        // where the index dimensions stand in the result
+  Tensor offsets;    // element offset in the source for each index position
+};
+
+// Masks become the positions of their true elements.
+Tensors without_masks(const Tensor& t, const Tensors& in) {
+  Tensors out;
+  for (const Tensor& i : in) {
+    if (!i.defined() || (i.dtype() != DType::Bool && i.dtype() != DType::U8)) {
+      out.push_back(i.defined() && i.dtype() != DType::I64 ? to_dtype(i, DType::I64) : i);
+      continue;
+    }
+    int from = int(out.size());
+    for (int d = 0; d < i.dim(); ++d)
+      FB_CHECK_INDEX(from + d < t.dim() && i.shape()[d] == t.shape()[from + d],
+                     "The shape of the mask ", i.shape(), " at index ", d,
+                     " does not match the shape of the indexed tensor ", t.shape(), " at index ",
+                     from + d);
+    Tensor at = nonzero(i);
+    for (int d = 0; d < i.dim(); ++d) out.push_back(contiguous(select(at, 1, d)));
+  }
+  return out;
+}
+
+// The caller's vector has one entry per dimension; a mask's further dimensions have none of it.
+Tensors spread(const Tensor& t, const Tensors& in) {
+  Tensors flat;
+  size_t i = 0;
+  while (i < in.size()) {
+    flat.push_back(in[i]);
+    bool mask = in[i].defined() && (in[i].dtype() == DType::Bool || in[i].dtype() == DType::U8);
+    i += mask && in[i].dim() > 1 ? size_t(in[i].dim()) : 1;
+  }
+  return without_masks(t, flat);
+}
+
+Plan make_plan(const Tensor& t, const Tensors& raw) {
+  NoGrad off;
+  Tensors idx = spread(t, raw);
+  FB_CHECK_INDEX(int(idx.size()) <= t.dim(), "too many indices for tensor of dimension ", t.dim(),
+                 " (got ", int(idx.size()), ")");
+  Plan p;
+  bool first = true, gap = false;
+  int last = -2;
+  for (size_t d = 0; d < idx.size(); ++d) {
+    if (!idx[d].defined()) continue;
+    FB_CHECK_INDEX(is_integral(idx[d].dtype()), "tensors used as indices must be long, int, byte or "
+                   "bool tensors");
+    if (first) p.index_shape = idx[d].shape();
+    else {
+      try {
+        p.index_shape = broadcast_shapes(p.index_shape, idx[d].shape(), "index");
+      } catch (const Error&) {
+        fail(ErrorKind::Index, "shape mismatch: indexing tensors could not be broadcast together "
+             "with shapes ", p.index_shape, ", ", idx[d].shape());
+      }
+    }
+    if (!first && int(d) != last + 1) gap = true;
+    last = int(d);
+    if (first) p.at = int(d);
+    first = false;
+    p.dims.push_back(int64_t(d));
+  }
+  if (gap) p.at = 0;
+  for (int d = 0; d < t.dim(); ++d)
+    if (std::find(p.dims.begin(), p.dims.end(), d) == p.dims.end()) p.rest.push_back(d);
+  p.offsets = zeros(p.index_shape, DType::I64);
+  int64_t* o = p.offsets.data<int64_t>();
+  int64_t n = p.offsets.numel();
+  for (int64_t d : p.dims) {
+    Tensor i = contiguous(expand(idx[size_t(d)], p.index_shape));
+    const int64_t* v = i.data<int64_t>();
+    int64_t size = t.shape()[int(d)], stride = t.strides()[int(d)];
+    for (int64_t k = 0; k < n; ++k) {
+      FB_CHECK_INDEX(v[k] >= -size && v[k] < size, "index ", v[k],
+                     " is out of bounds for dimension ", d, " with size ", size);
+      o[k] += (v[k] < 0 ? v[k] + size : v[k]) * stride;
+    }
+  }
+  return p;
+}
+
+Dims result_shape(const Tensor& t, const Plan& p) {
+  Dims r;
+  int seen = 0;
+  for (int64_t d : p.rest) {
+    if (seen++ == p.at)
+      for (int64_t s : p.index_shape) r.push_back(s);
+    r.push_back(t.shape()[int(d)]);
+  }
+  if (seen <= p.at)
+    for (int64_t s : p.index_shape) r.push_back(s);
+  return r;
+}
+
+// Calls f(source offset, result offset, run) for slices: rest dimensions before the index ones,
+// the index positions, then the rest dimensions after, the last of which is a run.
+template <class F>
+void walk(const Tensor& t, const Plan& p, F&& f) {
+  int64_t before = 1, after = 1, n = p.offsets.numel();
+  Dims after_dims;
+  for (int i = 0; i < p.rest.size(); ++i) (i < p.at ? before : after) *= t.shape()[int(p.rest[i])];
+  const int64_t* o = p.offsets.data<int64_t>();
+  int64_t rows = before * n, grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(after, 1));
+  parallel_for(rows, grain, [&](int64_t b, int64_t e) {
+    for (int64_t r = b; r < e; ++r) {
+      int64_t src = o[r % n], rest = r / n;
+      for (int i = p.at - 1; i >= 0; --i) {
+        int d = int(p.rest[i]);
+        src += rest % t.shape()[d] * t.strides()[d];
+        rest /= t.shape()[d];
+      }
+      f(src, r * after, after);
+    }
+  });
+}
+
+// Offsets of the trailing slice's elements relative to its start.
+std::vector<int64_t> trailing(const Tensor& t, const Plan& p) {
+  std::vector<int64_t> v{0};
+  for (int i = p.at; i < p.rest.size(); ++i) {
+    int d = int(p.rest[i]);
+    std::vector<int64_t> w;
+    for (int64_t base : v)
+      for (int64_t k = 0; k < t.shape()[d]; ++k) w.push_back(base + k * t.strides()[d]);
+    v = std::move(w);
+  }
+  return v;
+}
+bool is_run(const std::vector<int64_t>& v) {
+  for (size_t i = 0; i < v.size(); ++i)
+    if (v[i] != int64_t(i)) return false;
+  return true;
+}
+
+void gather_slices(const Tensor& t, const Plan& p, const Tensor& out) {
+  std::vector<int64_t> tail = trailing(t, p);
+  bool run = is_run(tail);
+  dispatch_size(t.itemsize(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T* s = t.data<T>();
+    T* o = out.data<T>();
+    walk(t, p, [&](int64_t src, int64_t dst, int64_t n) {
+      if (run) std::memcpy(o + dst, s + src, size_t(n) * sizeof(T));
+      else
+        for (int64_t i = 0; i < n; ++i) o[dst + i] = s[src + tail[size_t(i)]];
+    });
+  });
+}
+
+// t[plan] = or += values (contiguous, of the result's shape). In order, so that the last wins.
+void scatter_slices(const Tensor& t, const Plan& p, const Tensor& values, bool accumulate) {
+  std::vector<int64_t> tail = trailing(t, p);
+  int64_t n = int64_t(tail.size()), rows = values.numel() / std::max<int64_t>(n, 1);
+  auto each = [&](auto&& put) {
+    int64_t count = p.offsets.numel();
+    const int64_t* o = p.offsets.data<int64_t>();
+    for (int64_t r = 0; r < rows && n; ++r) {
+      int64_t dst = o[r % count], rest = r / count;
+      for (int i = p.at - 1; i >= 0; --i) {
+        int d = int(p.rest[i]);
+        dst += rest % t.shape()[d] * t.strides()[d];
+        rest /= t.shape()[d];
+      }
+      for (int64_t i = 0; i < n; ++i) put(dst + tail[size_t(i)], r * n + i);
+    }
+  };
+  if (!accumulate) {
+    dispatch_size(t.itemsize(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      T* d = t.data<T>();
+      const T* v = values.data<T>();
+      each([&](int64_t a, int64_t b) { d[a] = v[b]; });
+    });
+    return;
+  }
+  dispatch_all(t.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* d = t.data<T>();
+    const T* v = values.data<T>();
+    each([&](int64_t a, int64_t b) { d[a] = T(d[a] + v[b]); });
+  });
+}
+
+struct Index final : OpOf<Index> {
+  Tensors indices;
+  Dims shape;  // of the source
+  const char* name() const override { return "index"; }
+  Specs infer(const Inputs& in) override {
+    plan = make_plan(in[0], indices);
+    return {{result_shape(in[0], plan), in[0].dtype()}};
+  }
+  void cpu(const Inputs& in, Outputs& out) override { gather_slices(in[0], plan, out[0]); }
+  Grads vjp(const Saved&, const Grads& g) override;
+  Plan plan;
+};
+
+// zeros(shape) with in[0] added at the indices.
+struct IndexBackward final : OpOf<IndexBackward> {
+  Tensors indices;
+  Dims shape;
+  const char* name() const override { return "index_backward"; }
+  Specs infer(const Inputs& in) override { return {{shape, in[0].dtype()}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    std::memset(out[0].bytes(), 0, size_t(out[0].numel()) * out[0].itemsize());
+    scatter_slices(out[0], make_plan(out[0], indices), contiguous(in[0]), true);
+  }
+  Grads vjp(const Saved&, const Grads& g) override { return {index(g[0], indices)}; }
+};
+Grads Index::vjp(const Saved&, const Grads& g) {
+  IndexBackward op;
+  op.indices = indices;
+  op.shape = shape;
+  return {apply(std::move(op), {g[0]})};
+}
+
+// The history of t[indices] = values.
+struct IndexPut final : OpOf<IndexPut> {
+  Tensors indices;
+  bool accumulate;
+  const char* name() const override { return "index_put"; }
+  Specs infer(const Inputs& in) override { return {{in[0].shape(), in[0].dtype()}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    copy_values(out[0], in[0]);
+    Plan p = make_plan(out[0], indices);
+    scatter_slices(out[0], p, contiguous(expand(in[1], result_shape(out[0], p))), accumulate);
+  }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    Grads r(2, Tensor());
+    if (s.needs(0)) {
+      if (accumulate) {
+        r[0] = g[0];
+      } else {
+        IndexPut op;
+        op.indices = indices;
+        op.accumulate = false;
+        r[0] = apply(std::move(op), {g[0], zeros({}, g[0].dtype())});
+      }
+    }
+    if (s.needs(1)) r[1] = index(g[0], indices);
+    return r;
+  }
+};
+
+}  // namespace
+
+Tensor index(const Tensor& t, const Tensors& indices) {
+  Index op;
+  op.indices = indices;
+  op.shape = t.shape();
+  return apply(std::move(op), {t});
+}
+
+void index_put_(const Tensor& t, const Tensors& indices, const Tensor& values, bool accumulate) {
+  check_inplace(t, "index_put_");
+  Tensor v = values.dtype() == t.dtype() ? values : to_dtype(values, t.dtype());
+  Plan p = make_plan(t, indices);
+  Dims shape = result_shape(t, p);
+  while (v.dim() > shape.size() && v.shape()[0] == 1) v = select(v, 0, 0);
+  bool fits = false;
+  try {
+    fits = broadcast_shapes(v.shape(), shape, "index_put_") == shape;
+  } catch (const Error&) {
+  }
+  FB_CHECK(fits, "shape mismatch: value tensor of shape ", values.shape(),
+           " cannot be broadcast to indexing result of shape ", shape);
+  Tensor carrier;
+  if (wants_grad({t, v})) {
+    IndexPut op;
+    op.indices = indices;
+    op.accumulate = accumulate;
+    Tensor old = alias(t);
+    Edge e = gradient_edge(t);
+    if (e.node) set_history(old, e.node, e.nr);
+    carrier = alias(t);
+    record(op, {old, v}, {carrier});
+  }
+  {
+    NoGrad off;
+    Tensor whole = contiguous(expand(v, shape));
+    if (&whole.storage() == &t.storage()) whole = clone(whole);
+    scatter_slices(t, p, whole, accumulate);
+  }
+  record_inplace(t, carrier);
+}
+
+namespace {
+Register nonzeros({
+    {"_nonzero(Tensor input) -> Tensor", kFM,
+     [](Args& a) -> Value { return nonzero(a.tensor(0)); },
+     "Positions of the nonzero elements, a row each."},
+    {"_index(Tensor input, Tensor[] indices) -> Tensor", kFM,
+     [](Args& a) -> Value { return index(a.tensor(0), a.tensors(1)); }, "input[indices]."},
+});
+}  // namespace
+}  // namespace flambeau

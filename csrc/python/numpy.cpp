@@ -1,0 +1,646 @@
+// The bridge to NumPy and other owners of memory: buffers, nested lists, DLPack.
+#include <cstring>
+
+#include "../autograd/node.h"
+#include "../cpu/loops.h"
+#include "py.h"
+
+namespace flambeau::py {
+
+PyTypeObject* StorageType;
+
+namespace {
+
+struct PyStorage {
+  PyObject_HEAD
+  Storage* storage;
+};
+
+// Buffer format characters of the dtypes; "" where NumPy has none.
+const char* format_of(DType t) {
+  static const char* f[] = {"?", "B", "b", "h", "i", "q", "H", "I", "Q", "e", "", "f", "d", "Zf", "Zd"};
+  return f[int(t)];
+}
+
+bool dtype_of_format(const char* f, Py_ssize_t size, DType& out) {
+  if (!f) f = "B";
+  if (*f == '@' || *f == '=' || *f == '<') ++f;
+  if (*f == '>' || *f == '!') return false;
+  std::string s = f;
+  if (s == "?") out = DType::Bool;
+  else if (s == "e") out = DType::F16;
+  else if (s == "f") out = DType::F32;
+  else if (s == "d") out = DType::F64;
+  else if (s == "Zf") out = DType::C64;
+  else if (s == "Zd") out = DType::C128;
+  else if (s == "b" || s == "h" || s == "i" || s == "l" || s == "q" || s == "n")
+    out = size == 1 ? DType::I8 : size == 2 ? DType::I16 : size == 4 ? DType::I32 : DType::I64;
+  else if (s == "B" || s == "c" || s == "H" || s == "I" || s == "L" || s == "Q" || s == "N")
+    out = size == 1 ? DType::U8 : size == 2 ? DType::U16 : size == 4 ? DType::U32 : DType::U64;
+  else return false;
+  return true;
+}
+
+void release_buffer(void* owner) {
+  auto* b = static_cast<Py_buffer*>(owner);
+  PyGILState_STATE s = PyGILState_Ensure();
+  PyBuffer_Release(b);
+  PyGILState_Release(s);
+  delete b;
+}
+
+// A tensor on the memory of an object with the buffer protocol; undefined when it has none.
+Tensor from_buffer(PyObject* o, const char* op, bool copy) {
+  auto b = std::make_unique<Py_buffer>();
+  if (PyObject_GetBuffer(o, b.get(), PyBUF_FULL_RO) < 0) {
+    PyErr_Clear();
+    return {};
+  }
+  struct Guard {
+    Py_buffer* b;
+    ~Guard() {
+      if (b) PyBuffer_Release(b);
+    }
+  } guard{b.get()};
+  DType t;
+  if (!dtype_of_format(b->format, b->itemsize, t))
+    fail(ErrorKind::Type, op, ": can't convert an array with element format '",
+         b->format ? b->format : "", "' to a tensor. The supported types are bool, (u)int8-64, "
+         "float16-64 and complex64/128 in native byte order; use .astype(...) first");
+  Dims shape, strides;
+  int64_t low = 0;
+  for (int i = 0; i < b->ndim; ++i) {
+    int64_t s = b->strides[i];
+    FB_CHECK_VALUE(s % b->itemsize == 0, op, ": given numpy array strides not a multiple of the "
+                   "element byte size. Copy the array to reallocate the memory.");
+    if (s < 0 && b->shape[i] > 1) {
+      FB_CHECK_VALUE(copy, op, ": at least one stride in the given numpy array is negative, and "
+                     "tensors with negative strides are not supported. Make a copy of your array "
+                     "with array.copy().");
+      low += s / b->itemsize * (b->shape[i] - 1);
+    }
+    shape.push_back(b->shape[i]);
+    strides.push_back(s / b->itemsize);
+  }
+  int64_t n = numel_of(shape);
+  Py_buffer* raw = b.release();
+  guard.b = nullptr;
+  int64_t span = 1;
+  for (int i = 0; i < shape.size() && n; ++i) span += (shape[i] - 1) * std::abs(strides[i]);
+  char* start = static_cast<char*>(raw->buf) + low * raw->itemsize;
+  TensorImpl* p = TensorImpl::create();
+  Tensor r = Tensor::adopt(p);
+  p->storage = Storage::borrow(start, n ? size_t(span * raw->itemsize) : 0, raw, release_buffer);
+  p->storage->readonly = raw->readonly;
+  p->dtype = t;
+  set_layout(*p, shape, strides, -low);
+  if (!copy) return r;
+  Tensor c = empty(shape, t);
+  copy_values(c, r);
+  return c;
+}
+
+// Nested sequences ----------------------------------------------------------------------------
+
+struct Shape {
+  Dims dims;
+  DType dtype = DType::Bool;
+  bool any = false;
+};
+
+bool is_sequence(PyObject* o) {
+  return PyList_Check(o) || PyTuple_Check(o) || PyRange_Check(o) ||
+         (PySequence_Check(o) && !PyUnicode_Check(o) && !PyBytes_Check(o) && !is_tensor(o) &&
+          PyObject_HasAttrString(o, "__len__") && !PyObject_HasAttrString(o, "__array_interface__"));
+}
+
+Tensor element_tensor(PyObject* o) {  // tensors and arrays inside lists
+  if (is_tensor(o)) return tensor_of(o);
+  if (PyObject_CheckBuffer(o) && PyObject_HasAttrString(o, "__array_interface__"))
+    return from_buffer(o, "tensor()", false);
+  return {};
+}
+
+void look(PyObject* o, int depth, Shape& s, bool first) {
+  auto fix = [&](int64_t n, int at) {
+    if (first) s.dims.push_back(n);
+    else
+      FB_CHECK_VALUE(at < s.dims.size() && s.dims[at] == n, "expected sequence of length ",
+                     at < s.dims.size() ? s.dims[at] : 0, " at dim ", at, " (got ", n, ")");
+  };
+  Tensor t = element_tensor(o);
+  if (t.defined()) {
+    for (int i = 0; i < t.dim(); ++i) fix(t.shape()[i], depth + i);
+    s.dtype = s.any ? promote(s.dtype, t.dtype()) : t.dtype();
+    s.any = true;
+    return;
+  }
+  Scalar v;
+  if (scalar_from(o, v)) {
+    FB_CHECK_VALUE(first || depth == s.dims.size(), "expected sequence of length ",
+                   depth < s.dims.size() ? s.dims[depth] : 0, " at dim ", depth, " (got a number)");
+    DType d = v.dtype();
+    s.dtype = s.any ? promote(s.dtype, d) : d;
+    s.any = true;
+    return;
+  }
+  if (PyUnicode_Check(o) || PyBytes_Check(o) || !is_sequence(o))
+    fail(ErrorKind::Type, depth ? "new(): invalid data type '" : "Could not infer dtype of '",
+         Py_TYPE(o)->tp_name, "': tensor() takes numbers, nested lists of them, and arrays");
+  Obj seq(check(PySequence_Fast(o, "expected a sequence")));
+  Py_ssize_t n = PySequence_Fast_GET_SIZE(seq.get());
+  fix(n, depth);
+  FB_CHECK_VALUE(depth < 64, "too many dimensions in the nested list");
+  for (Py_ssize_t i = 0; i < n; ++i)
+    look(PySequence_Fast_GET_ITEM(seq.get(), i), depth + 1, s, first && i == 0);
+}
+
+void store(const Scalar& v, DType t, char* to) {
+  if (v.kind == Scalar::Complex) {
+    c128 z(v.f, v.im);
+    FB_CHECK_TYPE(is_complex(t), "can't convert complex to ", t);
+    cast_kernel(DType::C128, t)(reinterpret_cast<char*>(&z), 16, to, 16, 1);
+  } else if (v.is_integral()) {
+    cast_kernel(DType::I64, t)(reinterpret_cast<const char*>(&v.i), 8, to, 16, 1);
+  } else {
+    cast_kernel(DType::F64, t)(reinterpret_cast<const char*>(&v.f), 8, to, 16, 1);
+  }
+}
+
+void fill(PyObject* o, int depth, const Tensor& t, int64_t& at) {
+  if (depth == t.dim() || is_tensor(o) || PyObject_HasAttrString(o, "__array_interface__")) {
+    Tensor e = element_tensor(o);
+    if (e.defined()) {
+      Tensor part = alias_as(t, e.shape(), contiguous_strides(e.shape()), at);
+      copy_values(part, e);
+      at += e.numel();
+      return;
+    }
+    Scalar v;
+    scalar_from(o, v);
+    store(v, t.dtype(), t.bytes() + at * t.itemsize());
+    ++at;
+    return;
+  }
+  Obj seq(check(PySequence_Fast(o, "expected a sequence")));
+  PyObject** items = PySequence_Fast_ITEMS(seq.get());
+  Py_ssize_t n = PySequence_Fast_GET_SIZE(seq.get());
+  if (depth + 1 == t.dim() && t.dtype() == DType::F32) {  // the usual leaf row
+    float* to = t.data<float>() + at;
+    Py_ssize_t i = 0;
+    for (; i < n && PyFloat_CheckExact(items[i]); ++i) to[i] = float(PyFloat_AS_DOUBLE(items[i]));
+    at += i;
+    for (; i < n; ++i) fill(items[i], depth + 1, t, at);
+    return;
+  }
+  for (Py_ssize_t i = 0; i < n; ++i) fill(items[i], depth + 1, t, at);
+}
+
+}  // namespace
+
+Tensor tensor_from_data(PyObject* o, OptDType dtype, Device device, bool copy) {
+  check_usable(device);
+  Tensor t;
+  if (is_tensor(o)) {
+    NoGrad off;
+    t = tensor_of(o);
+    DType d = dtype ? *dtype : t.dtype();
+    if (t.is_meta() && !device.is_meta()) device = t.device();
+    if (t.is_meta()) return empty(t.shape(), d, device);
+    t = d != t.dtype() ? to_dtype(t, d) : copy ? clone(t) : t;
+  } else {
+    if (PyObject_CheckBuffer(o) && !PyBytes_Check(o) && !PyByteArray_Check(o))
+      t = from_buffer(o, "tensor()", copy);
+    if (!t.defined() && PyObject_HasAttrString(o, "__array__") && !PyObject_HasAttrString(o, "item")) {
+      Obj a(check(PyObject_CallMethod(o, "__array__", nullptr)));
+      t = from_buffer(a.get(), "tensor()", true);
+    }
+    if (!t.defined()) {
+      Shape s;
+      look(o, 0, s, true);
+      DType d = dtype ? *dtype : s.any ? s.dtype : default_dtype();
+      t = empty(s.dims, d);
+      int64_t at = 0;
+      fill(o, 0, t, at);
+    } else if (dtype && *dtype != t.dtype()) {
+      NoGrad off;
+      t = to_dtype(t, *dtype);
+    }
+  }
+  if (device.is_meta()) return empty(t.shape(), t.dtype(), device);
+  return t;
+}
+
+namespace {
+
+PyObject* storage_object(Storage* s) {
+  PyObject* o = check(StorageType->tp_alloc(StorageType, 0));
+  s->retain();
+  reinterpret_cast<PyStorage*>(o)->storage = s;
+  return o;
+}
+Storage* storage_of(PyObject* o) { return reinterpret_cast<PyStorage*>(o)->storage; }
+void storage_dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  storage_of(self)->release();
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+int storage_getbuffer(PyObject* self, Py_buffer* view, int flags) {
+  Storage* s = storage_of(self);
+  return PyBuffer_FillInfo(view, self, s->data, Py_ssize_t(s->nbytes), s->readonly, flags);
+}
+PyObject* storage_nbytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(storage_of(self)->nbytes); }
+PyObject* storage_ptr(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(storage_of(self)->data); }
+Py_ssize_t storage_len(PyObject* self) { return Py_ssize_t(storage_of(self)->nbytes); }
+PyObject* storage_device(PyObject* self, void*) {
+  FB_TRY
+  return wrap(storage_of(self)->device);
+  FB_CATCH(nullptr)
+}
+PyObject* storage_resize(PyObject* self, PyObject* n) {
+  FB_TRY
+  int64_t v;
+  FB_CHECK_TYPE(index_from(n, v) && v >= 0, "resize_(): a number of bytes is expected");
+  storage_of(self)->resize(size_t(v));
+  return Obj::borrow(self).release();
+  FB_CATCH(nullptr)
+}
+Py_hash_t storage_hash(PyObject* self) { return Py_hash_t(reinterpret_cast<uintptr_t>(storage_of(self)) >> 4); }
+PyObject* storage_compare(PyObject* a, PyObject* b, int op) {
+  if (Py_TYPE(b) != StorageType || (op != Py_EQ && op != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
+  return PyBool_FromLong((storage_of(a) == storage_of(b)) == (op == Py_EQ));
+}
+PyMethodDef storage_methods[] = {
+    {"nbytes", storage_nbytes, METH_NOARGS, "The number of bytes."},
+    {"size", storage_nbytes, METH_NOARGS, "The number of bytes."},
+    {"data_ptr", storage_ptr, METH_NOARGS, "The address of the first byte."},
+    {"resize_", storage_resize, METH_O, "Changes the number of bytes."},
+    {nullptr, nullptr, 0, nullptr}};
+PyGetSetDef storage_getset[] = {{"device", storage_device, nullptr, "Where the bytes are.", nullptr},
+                                {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyType_Slot storage_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(storage_dealloc)},
+    {Py_bf_getbuffer, reinterpret_cast<void*>(storage_getbuffer)},
+    {Py_tp_methods, storage_methods},
+    {Py_tp_getset, storage_getset},
+    {Py_tp_hash, reinterpret_cast<void*>(storage_hash)},
+    {Py_tp_richcompare, reinterpret_cast<void*>(storage_compare)},
+    {Py_sq_length, reinterpret_cast<void*>(storage_len)},
+    {Py_tp_doc, const_cast<char*>("The bytes that one or more tensors are views of.")},
+    {0, nullptr}};
+PyType_Spec storage_spec = {"flambeau.UntypedStorage", sizeof(PyStorage), 0,
+                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, storage_slots};
+
+// tensor.numpy(): numpy.ndarray(shape, dtype, storage, offset, strides)
+PyObject* m_numpy(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
+  FB_TRY
+  static PyObject *ndarray = nullptr, *dtypes[kDTypes];
+  Tensor t = tensor_of(self);
+  bool force = n + (kw ? PyTuple_GET_SIZE(kw) : 0) > 0 && PyObject_IsTrue(args[0]);
+  FB_CHECK_TYPE(t.device().is_cpu(), "can't convert ", t.device(), " device type tensor to numpy. Use "
+                "Tensor.cpu() to copy the tensor to host memory first.");
+  FB_CHECK(force || !t.requires_grad(), "Can't call numpy() on Tensor that requires grad. Use "
+           "tensor.detach().numpy() instead.");
+  if (t.dtype() == DType::BF16)
+    fail(ErrorKind::Type, "Got unsupported ScalarType BFloat16: NumPy has no bfloat16; use "
+         ".float().numpy()");
+  if (!ndarray) {
+    Obj np(check(PyImport_ImportModule("numpy")));
+    for (int i = 0; i < kDTypes; ++i)
+      if (DType(i) != DType::BF16)
+        dtypes[i] = check(PyObject_CallMethod(np.get(), "dtype", "s", name_of(DType(i))));
+    ndarray = check(PyObject_GetAttrString(np.get(), "ndarray"));
+  }
+  Obj shape(PyTuple_New(t.dim())), strides(PyTuple_New(t.dim()));
+  for (int i = 0; i < t.dim(); ++i) {
+    PyTuple_SET_ITEM(shape.get(), i, PyLong_FromLongLong(t.shape()[i]));
+    PyTuple_SET_ITEM(strides.get(), i, PyLong_FromLongLong(t.strides()[i] * t.itemsize()));
+  }
+  Obj offset(PyLong_FromLongLong(t.numel() ? t.offset() * t.itemsize() : 0));
+  Obj storage(storage_object(&t.storage()));
+  PyObject* call[5] = {shape.get(), dtypes[int(t.dtype())], storage.get(), offset.get(),
+                       strides.get()};
+  return PyObject_Vectorcall(ndarray, call, 5, nullptr);
+  FB_CATCH(nullptr)
+}
+
+// The buffer protocol of tensors themselves.
+struct BufferInfo {
+  std::vector<Py_ssize_t> shape, strides;
+};
+int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
+  FB_TRY
+  Tensor t = tensor_of(self);
+  const char* f = format_of(t.dtype());
+  FB_CHECK_AS(Buffer, *f && t.device().is_cpu(), "a ", t.dtype(), " tensor on ", t.device(),
+              " has no buffer");
+  FB_CHECK_AS(Buffer, !t.requires_grad(), "a tensor that requires grad has no buffer: use .detach()");
+  FB_CHECK_AS(Buffer, !(flags & PyBUF_WRITABLE) || !t.storage().readonly, "the tensor is read-only");
+  FB_CHECK_AS(Buffer, t.is_contiguous() || (flags & PyBUF_STRIDES) == PyBUF_STRIDES,
+              "the tensor is not contiguous");
+  auto* info = new BufferInfo;
+  for (int i = 0; i < t.dim(); ++i) {
+    info->shape.push_back(t.shape()[i]);
+    info->strides.push_back(t.strides()[i] * t.itemsize());
+  }
+  view->buf = t.bytes();
+  view->obj = Obj::borrow(self).release();
+  view->len = t.numel() * t.itemsize();
+  view->itemsize = t.itemsize();
+  view->readonly = t.storage().readonly;
+  view->ndim = t.dim();
+  view->format = flags & PyBUF_FORMAT ? const_cast<char*>(f) : nullptr;
+  view->shape = flags & PyBUF_ND ? info->shape.data() : nullptr;
+  view->strides = (flags & PyBUF_STRIDES) == PyBUF_STRIDES ? info->strides.data() : nullptr;
+  view->suboffsets = nullptr;
+  view->internal = info;
+  return 0;
+  FB_CATCH(-1)
+}
+void tensor_releasebuffer(PyObject*, Py_buffer* view) { delete static_cast<BufferInfo*>(view->internal); }
+
+PyObject* f_from_numpy(PyObject*, PyObject* o) {
+  FB_TRY
+  FB_CHECK_TYPE(PyObject_HasAttrString(o, "__array_interface__"), "expected np.ndarray (got ",
+                Py_TYPE(o)->tp_name, ")");
+  Tensor t = from_buffer(o, "from_numpy()", false);
+  if (!t.defined()) {
+    Obj dt(PyObject_GetAttrString(o, "dtype"));
+    Obj text(dt ? PyObject_Str(dt.get()) : nullptr);
+    PyErr_Clear();
+    fail(ErrorKind::Type, "can't convert np.ndarray of type ",
+         text ? PyUnicode_AsUTF8(text.get()) : "?", ". The only supported types are: float64, "
+         "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
+         "uint8, and bool.");
+  }
+  return wrap(t);
+  FB_CATCH(nullptr)
+}
+
+struct DataArgs {
+  PyObject* data = nullptr;
+  OptDType dtype;
+  Device device;
+  bool grad = false, copy = false, has_copy = false;
+};
+DataArgs data_args(const char* fn, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
+  DataArgs r;
+  if (n > 0) r.data = args[0];
+  auto take = [&](const char* k, PyObject* v) {
+    std::string key = k;
+    DType d;
+    if (key == "data" || key == "obj" || key == "object") r.data = v;
+    else if (key == "dtype") {
+      if (v == Py_None) return;
+      FB_CHECK_TYPE(dtype_from(v, d), fn, "(): argument 'dtype' must be flambeau.dtype, not ",
+                    Py_TYPE(v)->tp_name);
+      r.dtype = d;
+    } else if (key == "device") {
+      if (v == Py_None) return;
+      FB_CHECK_TYPE(device_from(v, r.device), fn, "(): argument 'device' must be flambeau.device, not ",
+                    Py_TYPE(v)->tp_name);
+    } else if (key == "requires_grad") r.grad = PyObject_IsTrue(v);
+    else if (key == "copy") {
+      r.copy = v != Py_None && PyObject_IsTrue(v);
+      r.has_copy = v != Py_None;
+    } else if (key != "pin_memory")
+      fail(ErrorKind::Type, fn, "() got an unexpected keyword argument '", key, "'");
+  };
+  if (n > 1) take("dtype", args[1]);
+  if (n > 2) take("device", args[2]);
+  Py_ssize_t nk = kw ? PyTuple_GET_SIZE(kw) : 0;
+  for (Py_ssize_t k = 0; k < nk; ++k) take(PyUnicode_AsUTF8(PyTuple_GET_ITEM(kw, k)), args[n + k]);
+  FB_CHECK_TYPE(r.data, fn, "() missing 1 required positional argument: 'data'");
+  return r;
+}
+PyObject* finish_data(Tensor t, bool grad) {
+  if (grad) {
+    FB_CHECK(is_inexact(t.dtype()), "Only Tensors of floating point and complex dtype can require "
+             "gradients, not ", t.dtype());
+    t.make_meta().requires_grad = true;
+  }
+  if (inference_enabled()) t.impl()->inference = true;
+  return wrap(t);
+}
+PyObject* f_tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
+  FB_TRY
+  DataArgs a = data_args("tensor", args, n, kw);
+  return finish_data(tensor_from_data(a.data, a.dtype, a.device, true), a.grad);
+  FB_CATCH(nullptr)
+}
+PyObject* shared_data(const DataArgs& a) {
+  bool same = is_tensor(a.data) && !a.copy && (!a.dtype || *a.dtype == impl_of(a.data)->dtype) &&
+              (a.device.is_cpu() || a.device == impl_of(a.data)->storage->device);
+  if (same) return Obj::borrow(a.data).release();
+  if (is_tensor(a.data) && !a.copy && a.dtype) return wrap(to_dtype(tensor_of(a.data), *a.dtype));
+  // Arrays that a tensor cannot share (negative strides) are copied.
+  if (!a.copy && PyObject_CheckBuffer(a.data)) {
+    try {
+      return finish_data(tensor_from_data(a.data, a.dtype, a.device, false), a.grad);
+    } catch (const Error& e) {
+      if (e.kind != ErrorKind::Value) throw;
+    }
+  }
+  return finish_data(tensor_from_data(a.data, a.dtype, a.device, a.copy || PyObject_CheckBuffer(a.data)),
+                     a.grad);
+}
+PyObject* f_as_tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
+  FB_TRY
+  return shared_data(data_args("as_tensor", args, n, kw));
+  FB_CATCH(nullptr)
+}
+PyObject* f_asarray(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
+  FB_TRY
+  DataArgs a = data_args("asarray", args, n, kw);
+  if (is_tensor(a.data) || PyObject_HasAttrString(a.data, "__array_interface__")) return shared_data(a);
+  return finish_data(tensor_from_data(a.data, a.dtype, a.device, true), a.grad);
+  FB_CATCH(nullptr)
+}
+PyObject* m_new_tensor(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
+  FB_TRY
+  DataArgs a = data_args("new_tensor", args, n, kw);
+  TensorImpl* t = impl_of(self);
+  return finish_data(tensor_from_data(a.data, a.dtype ? a.dtype : OptDType(t->dtype), a.device, true),
+                     a.grad);
+  FB_CATCH(nullptr)
+}
+PyObject* f_frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
+  FB_TRY
+  static const char* names[] = {"buffer", "dtype", "count", "offset", "requires_grad", nullptr};
+  PyObject *o, *dt;
+  long long count = -1, offset = 0;
+  int grad = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OLLp", const_cast<char**>(names), &o, &dt, &count,
+                                   &offset, &grad))
+    return nullptr;
+  DType d;
+  FB_CHECK_TYPE(dtype_from(dt, d), "frombuffer(): dtype is required");
+  auto b = std::make_unique<Py_buffer>();
+  if (PyObject_GetBuffer(o, b.get(), PyBUF_SIMPLE) < 0) return nullptr;
+  struct Guard {
+    Py_buffer* b;
+    ~Guard() {
+      if (b) PyBuffer_Release(b);
+    }
+  } guard{b.get()};
+  int64_t size = size_of(d), len = b->len;
+  FB_CHECK_VALUE(offset >= 0 && offset <= len, "offset (", int64_t(offset),
+                 " bytes) must be non-negative and no greater than buffer length (", len, " bytes)");
+  if (count < 0) {
+    FB_CHECK_VALUE((len - offset) % size == 0, "buffer size (", len - offset,
+                   " bytes) must be a multiple of element size (", size, ")");
+    count = (len - offset) / size;
+  }
+  FB_CHECK_VALUE(count * size <= len - offset, "requested buffer length (", int64_t(count * size),
+                 " bytes) after offset (", int64_t(offset), " bytes) must not be greater than actual "
+                 "buffer length (", len, " bytes)");
+  Py_buffer* raw = b.release();
+  guard.b = nullptr;
+  TensorImpl* p = TensorImpl::create();
+  Tensor r = Tensor::adopt(p);
+  p->storage = Storage::borrow(static_cast<char*>(raw->buf) + offset, size_t(count * size), raw,
+                               release_buffer);
+  p->storage->readonly = raw->readonly;
+  p->dtype = d;
+  set_layout(*p, {count}, {1}, 0);
+  return finish_data(r, grad);
+  FB_CATCH(nullptr)
+}
+
+// DLPack (the layout of its structures is its published ABI, version 0.8) ----------------------
+
+struct DLTensor {
+  void* data;
+  struct {
+    int32_t type, id;
+  } device;
+  int32_t ndim;
+  struct {
+    uint8_t code, bits;
+    uint16_t lanes;
+  } dtype;
+  int64_t *shape, *strides;
+  uint64_t byte_offset;
+};
+struct DLManaged {
+  DLTensor t;
+  void* context;
+  void (*deleter)(DLManaged*);
+};
+struct Exported {
+  DLManaged m;
+  Tensor keep;
+  Dims shape, strides;
+};
+
+uint8_t dl_code(DType t) {
+  if (t == DType::Bool) return 6;
+  if (t == DType::BF16) return 4;
+  if (is_complex(t)) return 5;
+  if (is_float(t)) return 2;
+  return is_signed(t) ? 0 : 1;
+}
+bool dl_dtype(uint8_t code, uint8_t bits, DType& out) {
+  for (int i = 0; i < kDTypes; ++i)
+    if (dl_code(DType(i)) == code && size_of(DType(i)) * 8 == bits) {
+      out = DType(i);
+      return true;
+    }
+  return false;
+}
+void drop_capsule(PyObject* c) {
+  if (!PyCapsule_IsValid(c, "dltensor")) return;
+  auto* m = static_cast<DLManaged*>(PyCapsule_GetPointer(c, "dltensor"));
+  if (m && m->deleter) m->deleter(m);
+}
+PyObject* m_dlpack(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) {
+  FB_TRY
+  Tensor t = tensor_of(self);
+  FB_CHECK_AS(Buffer, !t.requires_grad(), "Can't export tensors that require gradient, use "
+              "tensor.detach()");
+  FB_CHECK_AS(Buffer, t.device().is_cpu(), "Can't export a tensor on ", t.device());
+  FB_CHECK_AS(Buffer, !t.storage().readonly, "Can't export a read-only tensor: use .clone()");
+  auto* e = new Exported{{}, alias(t), t.shape(), t.strides()};
+  e->m.t = {t.storage().data, {1, 0}, t.dim(), {dl_code(t.dtype()), uint8_t(t.itemsize() * 8), 1},
+            e->shape.data(), e->strides.data(), uint64_t(t.offset() * t.itemsize())};
+  e->m.context = e;
+  e->m.deleter = [](DLManaged* m) {
+    PyGILState_STATE s = PyGILState_Ensure();
+    delete static_cast<Exported*>(m->context);
+    PyGILState_Release(s);
+  };
+  return PyCapsule_New(&e->m, "dltensor", drop_capsule);
+  FB_CATCH(nullptr)
+}
+PyObject* m_dlpack_device(PyObject*, PyObject*) { return Py_BuildValue("(ii)", 1, 0); }
+PyObject* f_from_dlpack(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject*) {
+  FB_TRY
+  FB_CHECK_TYPE(n >= 1, "from_dlpack() takes an object with __dlpack__, or a capsule");
+  Obj capsule = PyCapsule_CheckExact(args[0])
+                    ? Obj::borrow(args[0])
+                    : Obj(check(PyObject_CallMethod(args[0], "__dlpack__", nullptr)));
+  auto* m = static_cast<DLManaged*>(PyCapsule_GetPointer(capsule.get(), "dltensor"));
+  if (!m) fail_set();
+  FB_CHECK(m->t.device.type == 1, "from_dlpack(): only CPU memory is supported, the object is on "
+           "DLPack device type ", int(m->t.device.type));
+  DType d;
+  FB_CHECK(m->t.dtype.lanes == 1 && dl_dtype(m->t.dtype.code, m->t.dtype.bits, d),
+           "from_dlpack(): element type not supported");
+  Dims shape(m->t.shape, m->t.shape + m->t.ndim);
+  Dims strides = m->t.strides ? Dims(m->t.strides, m->t.strides + m->t.ndim) : contiguous_strides(shape);
+  int64_t span = 1;
+  for (int i = 0; i < shape.size(); ++i) {
+    FB_CHECK_VALUE(strides[i] >= 0, "from_dlpack(): negative strides are not supported");
+    span += (shape[i] - 1) * strides[i];
+  }
+  TensorImpl* p = TensorImpl::create();
+  Tensor r = Tensor::adopt(p);
+  p->storage = Storage::borrow(static_cast<char*>(m->t.data) + m->t.byte_offset,
+                               numel_of(shape) ? size_t(span * size_of(d)) : 0, m, [](void* o) {
+                                 auto* x = static_cast<DLManaged*>(o);
+                                 if (x->deleter) x->deleter(x);
+                               });
+  p->dtype = d;
+  set_layout(*p, shape, strides, 0);
+  PyCapsule_SetName(capsule.get(), "used_dltensor");
+  return wrap(r);
+  FB_CATCH(nullptr)
+}
+
+PyMethodDef functions[] = {
+    {"tensor", reinterpret_cast<PyCFunction>(f_tensor), METH_FASTCALL | METH_KEYWORDS,
+     "tensor(data, *, dtype=None, device=None, requires_grad=False): a new tensor with a copy of data."},
+    {"as_tensor", reinterpret_cast<PyCFunction>(f_as_tensor), METH_FASTCALL | METH_KEYWORDS,
+     "as_tensor(data, dtype=None, device=None): a tensor that shares data's memory where it can."},
+    {"asarray", reinterpret_cast<PyCFunction>(f_asarray), METH_FASTCALL | METH_KEYWORDS,
+     "asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False)"},
+    {"from_numpy", f_from_numpy, METH_O, "from_numpy(array): a tensor on the array's memory."},
+    {"frombuffer", reinterpret_cast<PyCFunction>(f_frombuffer), METH_VARARGS | METH_KEYWORDS,
+     "frombuffer(buffer, *, dtype, count=-1, offset=0): a 1-d tensor on a buffer's memory."},
+    {"from_dlpack", reinterpret_cast<PyCFunction>(f_from_dlpack), METH_FASTCALL | METH_KEYWORDS,
+     "from_dlpack(x): a tensor on the memory of an object with __dlpack__."},
+    {nullptr, nullptr, 0, nullptr}};
+
+}  // namespace
+
+PyMethodDef bridge_tensor_methods[] = {
+    {"numpy", reinterpret_cast<PyCFunction>(m_numpy), METH_FASTCALL | METH_KEYWORDS,
+     "numpy(*, force=False): a NumPy array on the same memory."},
+    {"new_tensor", reinterpret_cast<PyCFunction>(m_new_tensor), METH_FASTCALL | METH_KEYWORDS,
+     "new_tensor(data): tensor() with self's dtype."},
+    {"__dlpack__", reinterpret_cast<PyCFunction>(m_dlpack), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"__dlpack_device__", m_dlpack_device, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyObject* wrap_storage(const Ref<Storage>& s) { return storage_object(s.get()); }
+
+void add_numpy(PyObject* m) {
+  StorageType = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&storage_spec)));
+  check(PyModule_AddObjectRef(m, "UntypedStorage", reinterpret_cast<PyObject*>(StorageType)));
+  check(PyModule_AddFunctions(m, functions));
+  TensorType->tp_as_buffer->bf_getbuffer = tensor_getbuffer;
+  TensorType->tp_as_buffer->bf_releasebuffer = tensor_releasebuffer;
+}
+
+}  // namespace flambeau::py

@@ -1,0 +1,109 @@
+// Shared parts of the Python binding: owned references, exceptions, the wrapped types.
+#pragma once
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "../core/registry.h"
+#include "../core/tensor.h"
+
+namespace flambeau::py {
+
+// An owned reference.
+class Obj {
+ public:
+  Obj() = default;
+  explicit Obj(PyObject* p) : p_(p) {}
+  static Obj borrow(PyObject* p) {
+    Py_XINCREF(p);
+    return Obj(p);
+  }
+  Obj(Obj&& o) noexcept : p_(o.p_) { o.p_ = nullptr; }
+  Obj& operator=(Obj&& o) noexcept {
+    std::swap(p_, o.p_);
+    return *this;
+  }
+  ~Obj() { Py_XDECREF(p_); }
+  PyObject* get() const { return p_; }
+  PyObject* release() { return std::exchange(p_, nullptr); }
+  explicit operator bool() const { return p_ != nullptr; }
+
+ private:
+  PyObject* p_ = nullptr;
+};
+
+// A Python exception is already set: unwind to the binding.
+[[noreturn]] void fail_set();
+inline PyObject* check(PyObject* p) {
+  if (!p) fail_set();
+  return p;
+}
+inline void check(int rc) {
+  if (rc < 0) fail_set();
+}
+void set_exception();  // from the C++ exception being handled
+
+#define FB_TRY try {
+#define FB_CATCH(value)          \
+  }                              \
+  catch (...) {                  \
+    ::flambeau::py::set_exception(); \
+    return value;                \
+  }
+
+struct PyTensor {
+  PyObject_HEAD
+  TensorImpl* impl;
+  PyObject* dict;
+  PyObject* weakrefs;
+};
+struct PyDType {
+  PyObject_HEAD
+  DType value;
+};
+struct PyDevice {
+  PyObject_HEAD
+  Device value;
+};
+
+extern PyTypeObject *TensorType, *DTypeType, *DeviceType_, *SizeType, *StorageType, *NodeType;
+inline bool is_tensor(PyObject* o) {
+  return Py_TYPE(o) == TensorType || PyType_IsSubtype(Py_TYPE(o), TensorType);
+}
+inline TensorImpl* impl_of(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->impl; }
+inline Tensor tensor_of(PyObject* o) { return Tensor(impl_of(o)); }
+
+PyObject* wrap(const Tensor& t);                  // the tensor's one Python object; None if undefined
+PyObject* wrap_as(Tensor t, PyTypeObject* type);  // a new object of a subclass
+PyObject* wrap(DType t);
+PyObject* wrap(const Device& d);
+PyObject* wrap_size(const Dims& d);
+PyObject* wrap(const Scalar& s);
+PyObject* wrap_list(const Tensors& ts, bool as_list);
+PyObject* wrap_node(const Ref<Node>& n);
+PyObject* wrap_storage(const Ref<Storage>& s);
+
+bool scalar_from(PyObject* o, Scalar& out);  // numbers; false when it is none
+bool index_from(PyObject* o, int64_t& out);  // integers and objects with __index__
+bool dtype_from(PyObject* o, DType& out);
+bool device_from(PyObject* o, Device& out);  // may throw on a bad name
+bool dims_from(PyObject* o, Dims& out);      // tuples and lists of integers
+Tensor tensor_from_data(PyObject* data, OptDType dtype, Device device, bool copy);
+Tensor operand_from(PyObject* o);            // a tensor, or a number as a weak one; else undefined
+
+PyObject* get_item(const Tensor& self, PyObject* index);
+void set_item(const Tensor& self, PyObject* index, PyObject* value);
+PyObject* call_overloads(PyObject* function, PyObject* const* args, Py_ssize_t n, PyObject* kwnames);
+// `name` of the functions, as a callable: for slots.
+PyObject* function_named(const char* name);
+
+void add_types(PyObject* module);
+void add_functions(PyObject* module);
+void add_autograd(PyObject* module);
+void add_numpy(PyObject* module);
+extern PyMethodDef tensor_methods[];
+extern PyMethodDef autograd_tensor_methods[];
+extern PyMethodDef bridge_tensor_methods[];
+extern PyGetSetDef tensor_getset[];
+int traverse_autograd(TensorImpl* t, visitproc visit, void* arg);
+
+}  // namespace flambeau::py
