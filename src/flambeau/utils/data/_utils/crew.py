@@ -205,20 +205,28 @@ def _process_main(pipe, strangers, id, num_workers, seed, dataset, fetcher_args,
 
 
 def _pump(pipe, tasks) -> None:
-    try:
-        while True:
-            tasks.put(transport.load(pipe.recv_bytes()))
-    except (EOFError, OSError):
-        tasks.put(None)
-        # The loader is closed: allow the batch at hand a moment, then go in any case.
-        time.sleep(0.5)
-        os._exit(0)
+    task = ()
+    while task is not None:
+        try:
+            task = transport.load(pipe.recv_bytes())
+        except (EOFError, OSError):
+            task = None
+        tasks.put(task)
+    # The loader is closed: allow the batch at hand a moment, then go in any case.
+    time.sleep(0.5)
+    os._exit(0)
 
 
 def _stop_processes(owner: int, processes, pipes, prefix: str) -> None:
     if os.getpid() != owner:
         return
     for pipe in pipes:
+        try:
+            # Closing is not enough: workers of another loader may hold copies of this end.
+            os.set_blocking(pipe.fileno(), False)
+            pipe.send_bytes(transport.dump(None))
+        except OSError:
+            pass  # it has gone already, or is stuck: what follows ends it
         pipe.close()
     for act in (None, "terminate", "kill"):
         limit = time.monotonic() + 2.0
