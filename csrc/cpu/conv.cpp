@@ -13,34 +13,34 @@ namespace flambeau {
 namespace {
 
 constexpr int64_t kDepth = 512;            // taps times channels of one packed block
-constexpr int64_t kColumnBudget = 1 << 16;  // elements of packed columns, which live in L2
-constexpr int64_t kSourceBudget = 1 << 17;  // elements of a prepared source, likewise
-constexpr int64_t kChunkWork = 1 << 17;     // multiply-adds that are worth a chunk
+constexpr int64_t kColumnBudget = 1 << 16; // elements of packed columns, which live in L2
+constexpr int64_t kSourceBudget = 1 << 17; // elements of a prepared source, likewise
+constexpr int64_t kChunkWork = 1 << 17;    // multiply-adds that are worth a chunk
 
 struct Tap {
-  int64_t row, column;  // where it meets the padded source
-  int64_t index;        // kh * kw position in the stored weight
+  int64_t row, column; // where it meets the padded source
+  int64_t index;       // kh * kw position in the stored weight
 };
 
 // Outputs that the same taps serve: all of them, or one residue class when a gradient strides.
 struct Phase {
   int64_t first_row, first_column, rows, columns;
   std::vector<Tap> taps;
-  std::vector<int64_t> offsets;  // of every (channel, tap) in the prepared source
-  int64_t weights = 0;           // where its packed weights begin
+  std::vector<int64_t> offsets; // of every (channel, tap) in the prepared source
+  int64_t weights = 0;          // where its packed weights begin
 };
 
 // dst[n, g, m] = sum over channels c and taps of weight[g, m, c, tap] * src[n, g, c, moved by tap].
-template <class T>
+template<class T>
 struct Correlation {
   const GemmKernels<T>& gemm = gemm_kernels<T>();
   const ConvKernels<T>& conv = conv_kernels<T>();
   int64_t n, groups, m, out_h, out_w;
-  int64_t step_h = 1, step_w = 1;  // between the outputs of a phase
+  int64_t step_h = 1, step_w = 1; // between the outputs of a phase
   ConvSource source;
   std::vector<Phase> phases;
   const T* w;
-  int64_t w_group, w_m, w_channel;  // strides of the stored weight; its taps are neighbours
+  int64_t w_group, w_m, w_channel; // strides of the stored weight; its taps are neighbours
   const T* bias = nullptr;
   int64_t taps_stored;
 
@@ -86,9 +86,11 @@ struct Correlation {
   // Rows of output per chunk: enough work, a source that fits L2, few half-filled tiles.
   void plan_blocks(int64_t span, int64_t columns) {
     const int64_t rows = std::max<int64_t>(most_rows(), 1);
-    const double row_work = double(m) * source.channels * std::max<int64_t>(1, phases[0].taps.size()) *
+    const double row_work = double(m) * source.channels *
+                            std::max<int64_t>(1, phases[0].taps.size()) *
                             std::max<int64_t>(columns, 1) * phases.size();
-    const auto least = static_cast<int64_t>(std::min<double>(double(rows), kChunkWork / row_work + 1));
+    const auto least =
+        static_cast<int64_t>(std::min<double>(double(rows), kChunkWork / row_work + 1));
     const int64_t row_size = source.channels * (columns * source.col_mul + 8) * source.row_mul;
     const int64_t fitting = std::max<int64_t>(1, kSourceBudget / row_size - span);
     const int64_t parts = std::max<int64_t>(1, 8 / std::max<int64_t>(1, n * groups));
@@ -97,8 +99,8 @@ struct Correlation {
     double best = 0;
     for (int64_t r = target; r >= std::max(least, (target + 1) / 2); r--) {
       const int64_t pixels = r * columns, left = rows % r * columns;
-      const double used = double(rows * columns) /
-                          double(rows / r * ceil_div(pixels, gemm.lanes) + ceil_div(left, gemm.lanes));
+      const double used = double(rows * columns) / double(rows / r * ceil_div(pixels, gemm.lanes) +
+                                                          ceil_div(left, gemm.lanes));
       if (used > best * 1.01) best = used, block_rows = r;
     }
     blocks = ceil_div(rows, block_rows);
@@ -143,7 +145,8 @@ struct Correlation {
     settle_source();
     pack_weights();
     const int64_t pixels = block_rows * phases[0].columns;
-    const double work = double(m) * std::max<size_t>(1, phases[0].offsets.size()) * pixels * phases.size();
+    const double work =
+        double(m) * std::max<size_t>(1, phases[0].offsets.size()) * pixels * phases.size();
     const auto grain = static_cast<int64_t>(std::clamp(kChunkWork / work, 1.0, 1e6));
     parallel_for(n * groups * blocks, grain, [&](int64_t i, int64_t end) {
       for (; i < end; i++) block(i / blocks, i % blocks * block_rows, src, dst);
@@ -154,7 +157,8 @@ struct Correlation {
   void block(int64_t image, int64_t q0, const T* src, T* dst) const {
     const int64_t plane = source.h * source.w, g = image % groups;
     const bool last = image + 1 == n * groups;
-    const T* base = source.prepare(src + image * source.channels * plane, q0 * source.row_mul, last);
+    const T* base =
+        source.prepare(src + image * source.channels * plane, q0 * source.row_mul, last);
     T* out = dst + image * m * out_h * out_w;
     for (const Phase& p : phases) {
       const int64_t rows = std::min(block_rows, p.rows - q0);
@@ -187,8 +191,7 @@ struct Correlation {
       const int64_t j1 = std::min(panels, j0 + together);
       const int64_t first = j0 * nr, width = std::min(pixels, j1 * nr) - first;
       if (bias != nullptr)
-        for (int64_t i = 0; i < m; i++)
-          std::fill_n(out + i * ldc + first, width, bias[g * m + i]);
+        for (int64_t i = 0; i < m; i++) std::fill_n(out + i * ldc + first, width, bias[g * m + i]);
       int64_t p0 = 0;
       do {
         const int64_t depth = std::min(kb, k - p0);
@@ -239,7 +242,7 @@ struct Correlation {
 // Residues of one dimension of a strided gradient: first output, count, and the taps that meet it.
 struct Residue {
   int64_t first, count;
-  std::vector<std::pair<int64_t, int64_t>> taps;  // (position in the source, index)
+  std::vector<std::pair<int64_t, int64_t>> taps; // (position in the source, index)
 };
 
 std::vector<Residue> residues(int64_t size, int64_t kernel, int64_t stride, int64_t pad,
@@ -257,17 +260,27 @@ std::vector<Residue> residues(int64_t size, int64_t kernel, int64_t stride, int6
   return all;
 }
 
-}  // namespace
+} // namespace
 
-template <class T>
+template<class T>
 void conv2d_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y) {
   Correlation<T> job;
   const int64_t c = s.c_in / s.groups, taps = s.kh * s.kw;
   job.n = s.n, job.groups = s.groups, job.m = s.c_out / s.groups;
   job.out_h = s.oh, job.out_w = s.ow;
-  job.source = {.channels = c, .h = s.h, .w = s.w, .top = 0, .left = 0, .rows = 0, .width = 0,
-                .row_mul = s.stride_h, .col_mul = s.stride_w, .phase_width = 0, .row_step = 0,
-                .channel_step = 0, .in_place = false};
+  job.source = {.channels = c,
+                .h = s.h,
+                .w = s.w,
+                .top = 0,
+                .left = 0,
+                .rows = 0,
+                .width = 0,
+                .row_mul = s.stride_h,
+                .col_mul = s.stride_w,
+                .phase_width = 0,
+                .row_step = 0,
+                .channel_step = 0,
+                .in_place = false};
   job.w = w, job.w_m = c * taps, job.w_channel = taps, job.w_group = job.m * job.w_m;
   job.bias = bias, job.taps_stored = taps;
   Phase phase{0, 0, s.oh, s.ow, {}, {}};
@@ -278,19 +291,29 @@ void conv2d_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T
   job.run(x, y);
 }
 
-template <class T>
+template<class T>
 void conv2d_backward_input(const ConvShape& s, const T* dy, const T* w, T* dx) {
   Correlation<T> job;
   const int64_t taps = s.kh * s.kw;
   job.n = s.n, job.groups = s.groups, job.m = s.c_in / s.groups;
   job.out_h = s.h, job.out_w = s.w;
   job.step_h = s.stride_h, job.step_w = s.stride_w;
-  job.source = {.channels = s.c_out / s.groups, .h = s.oh, .w = s.ow, .top = 0, .left = 0,
-                .rows = 0, .width = 0, .row_mul = 1, .col_mul = 1, .phase_width = 0,
-                .row_step = 0, .channel_step = 0, .in_place = false};
+  job.source = {.channels = s.c_out / s.groups,
+                .h = s.oh,
+                .w = s.ow,
+                .top = 0,
+                .left = 0,
+                .rows = 0,
+                .width = 0,
+                .row_mul = 1,
+                .col_mul = 1,
+                .phase_width = 0,
+                .row_step = 0,
+                .channel_step = 0,
+                .in_place = false};
   job.w = w, job.w_m = taps, job.w_channel = job.m * taps;
   job.w_group = job.source.channels * job.w_channel;
-  job.taps_stored = -1;  // the stored order of taps is the reverse of ours
+  job.taps_stored = -1; // the stored order of taps is the reverse of ours
   for (const Residue& r : residues(s.h, s.kh, s.stride_h, s.pad_h, s.dil_h))
     for (const Residue& q : residues(s.w, s.kw, s.stride_w, s.pad_w, s.dil_w)) {
       Phase phase{r.first, q.first, r.count, q.count, {}, {}};
@@ -301,13 +324,13 @@ void conv2d_backward_input(const ConvShape& s, const T* dy, const T* w, T* dx) {
   job.run(dy, dx);
 }
 
-#define FLAMBEAU_CONV(T)                                                                  \
-  template void conv2d_forward<T>(const ConvShape&, const T*, const T*, const T*, T*);    \
+#define FLAMBEAU_CONV(T)                                                               \
+  template void conv2d_forward<T>(const ConvShape&, const T*, const T*, const T*, T*); \
   template void conv2d_backward_input<T>(const ConvShape&, const T*, const T*, T*);
 FLAMBEAU_CONV(float)
 FLAMBEAU_CONV(double)
 
-template <class T>
+template<class T>
 const ConvKernels<T>& conv_kernels() {
   static const ConvKernels<T>* const table = cpu_isa() == 2   ? avx512::conv_table<T>()
                                              : cpu_isa() == 1 ? avx2::conv_table<T>()
@@ -317,4 +340,4 @@ const ConvKernels<T>& conv_kernels() {
 template const ConvKernels<float>& conv_kernels<float>();
 template const ConvKernels<double>& conv_kernels<double>();
 
-}  // namespace flambeau
+} // namespace flambeau

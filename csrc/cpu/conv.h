@@ -13,11 +13,11 @@ struct ConvShape {
   int64_t stride_h, stride_w, pad_h, pad_w, dil_h, dil_w, groups;
 };
 
-template <class T>  // y = conv(x, w) + bias, where bias (c_out) may be null
+template<class T> // y = conv(x, w) + bias, where bias (c_out) may be null
 void conv2d_forward(const ConvShape& shape, const T* x, const T* w, const T* bias, T* y);
-template <class T>
+template<class T>
 void conv2d_backward_input(const ConvShape& shape, const T* dy, const T* w, T* dx);
-template <class T>
+template<class T>
 void conv2d_backward_weight(const ConvShape& shape, const T* x, const T* dy, T* dw);
 
 // The same with a depth before height: index 0 is depth, 1 height, 2 width.
@@ -26,11 +26,11 @@ struct Conv3dShape {
   int64_t stride[3], pad[3], dil[3], groups;
 };
 
-template <class T>
+template<class T>
 void conv3d_forward(const Conv3dShape& shape, const T* x, const T* w, const T* bias, T* y);
-template <class T>
+template<class T>
 void conv3d_backward_input(const Conv3dShape& shape, const T* dy, const T* w, T* dx);
-template <class T>
+template<class T>
 void conv3d_backward_weight(const Conv3dShape& shape, const T* x, const T* dy, T* dw);
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -15,7 +15,7 @@ int64_t volume(const int64_t (&v)[3]) { return v[0] * v[1] * v[2]; }
 
 // Calls row(k, output position, input position, valid outputs) for each row of the column matrix
 // (k over channel and tap) and each output row, where the outputs [begin, end) meet the input.
-template <class F>
+template<class F>
 void for_each_row(const Conv3dShape& s, int64_t k, F row) {
   const int64_t taps = volume(s.kernel), c = k / taps, tap = k % taps;
   const int64_t kd = tap / (s.kernel[1] * s.kernel[2]), kh = tap / s.kernel[2] % s.kernel[1];
@@ -35,7 +35,7 @@ void for_each_row(const Conv3dShape& s, int64_t k, F row) {
 }
 
 // col[k][pixel]; `image` holds the channels of one group.
-template <class T>
+template<class T>
 void image_to_columns(const Conv3dShape& s, int64_t rows, const T* image, T* col) {
   const int64_t pixels = volume(s.out);
   parallel_for(rows, std::max<int64_t>(1, (1 << 15) / pixels), [&](int64_t k, int64_t last) {
@@ -49,31 +49,29 @@ void image_to_columns(const Conv3dShape& s, int64_t rows, const T* image, T* col
   });
 }
 
-template <class T>
+template<class T>
 void add_columns_to_image(const Conv3dShape& s, const T* col, T* image) {
   const int64_t pixels = volume(s.out), taps = volume(s.kernel), channels = s.c_in / s.groups;
   parallel_for(channels, std::max<int64_t>(1, (1 << 15) / (pixels * taps + 1)),
                [&](int64_t c, int64_t last) {
-    for (int64_t k = c * taps; k < last * taps; k++)
-      for_each_row(s, k, [&](int64_t out, int64_t in, int64_t begin, int64_t end) {
-        const T* from = col + k * pixels + out;
-        for (int64_t i = begin; i < end; i++) image[in + i * s.stride[2]] += from[i];
-      });
-  });
+                 for (int64_t k = c * taps; k < last * taps; k++)
+                   for_each_row(s, k, [&](int64_t out, int64_t in, int64_t begin, int64_t end) {
+                     const T* from = col + k * pixels + out;
+                     for (int64_t i = begin; i < end; i++) image[in + i * s.stride[2]] += from[i];
+                   });
+               });
 }
 
 struct Sizes {
-  int64_t m, k, pixels, image;  // per group: outputs, column rows, output and input elements
+  int64_t m, k, pixels, image; // per group: outputs, column rows, output and input elements
   explicit Sizes(const Conv3dShape& s)
-      : m(s.c_out / s.groups),
-        k(s.c_in / s.groups * volume(s.kernel)),
-        pixels(volume(s.out)),
+      : m(s.c_out / s.groups), k(s.c_in / s.groups * volume(s.kernel)), pixels(volume(s.out)),
         image(s.c_in / s.groups * volume(s.in)) {}
 };
 
-}  // namespace
+} // namespace
 
-template <class T>
+template<class T>
 void conv3d_forward(const Conv3dShape& s, const T* x, const T* w, const T* bias, T* y) {
   const Sizes z(s);
   if (s.n * s.c_out * z.pixels == 0) return;
@@ -89,7 +87,7 @@ void conv3d_forward(const Conv3dShape& s, const T* x, const T* w, const T* bias,
   }
 }
 
-template <class T>
+template<class T>
 void conv3d_backward_input(const Conv3dShape& s, const T* dy, const T* w, T* dx) {
   const Sizes z(s);
   if (s.n * s.c_in * volume(s.in) == 0) return;
@@ -103,7 +101,7 @@ void conv3d_backward_input(const Conv3dShape& s, const T* dy, const T* w, T* dx)
   }
 }
 
-template <class T>
+template<class T>
 void conv3d_backward_weight(const Conv3dShape& s, const T* x, const T* dy, T* dw) {
   const Sizes z(s);
   std::fill_n(dw, s.c_out * z.k, T(0));
@@ -111,16 +109,16 @@ void conv3d_backward_weight(const Conv3dShape& s, const T* x, const T* dy, T* dw
   T* col = workspace<T>(kSlotSource, z.k * z.pixels);
   for (int64_t i = 0; i < s.n * s.groups; i++) {
     image_to_columns(s, z.k, x + i * z.image, col);
-    gemm<T>(false, true, z.m, z.k, z.pixels, T(1), dy + i * z.m * z.pixels, z.pixels, col,
-            z.pixels, T(1), dw + i % s.groups * z.m * z.k, z.k);
+    gemm<T>(false, true, z.m, z.k, z.pixels, T(1), dy + i * z.m * z.pixels, z.pixels, col, z.pixels,
+            T(1), dw + i % s.groups * z.m * z.k, z.k);
   }
 }
 
-#define FLAMBEAU_CONV3D(T)                                                                    \
-  template void conv3d_forward<T>(const Conv3dShape&, const T*, const T*, const T*, T*);      \
-  template void conv3d_backward_input<T>(const Conv3dShape&, const T*, const T*, T*);         \
+#define FLAMBEAU_CONV3D(T)                                                               \
+  template void conv3d_forward<T>(const Conv3dShape&, const T*, const T*, const T*, T*); \
+  template void conv3d_backward_input<T>(const Conv3dShape&, const T*, const T*, T*);    \
   template void conv3d_backward_weight<T>(const Conv3dShape&, const T*, const T*, T*);
 FLAMBEAU_CONV3D(float)
 FLAMBEAU_CONV3D(double)
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -5,11 +5,11 @@
 #else
 #include "conv_kernels.h"
 namespace flambeau::avx512 {
-template <class T>
+template<class T>
 const ConvKernels<T>* conv_table() {
   return nullptr;
 }
 template const ConvKernels<float>* conv_table<float>();
 template const ConvKernels<double>* conv_table<double>();
-}  // namespace flambeau::avx512
+} // namespace flambeau::avx512
 #endif

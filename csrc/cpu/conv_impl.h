@@ -7,7 +7,7 @@
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 
-template <class T, int N>
+template<class T, int N>
 FLAMBEAU_INLINE void pack_few(int64_t k, const int64_t* offset, const T* src,
                               const PixelCopies& copies, int width, T* dst) {
   using V = Vec<T>;
@@ -21,15 +21,15 @@ FLAMBEAU_INLINE void pack_few(int64_t k, const int64_t* offset, const T* src,
   }
 }
 
-template <class T>
+template<class T>
 void pack_pixels(int64_t k, const int64_t* offset, const T* src, const PixelCopies& copies,
                  int width, T* dst) {
   switch (copies.count) {
-    case 1: return pack_few<T, 1>(k, offset, src, copies, width, dst);
-    case 2: return pack_few<T, 2>(k, offset, src, copies, width, dst);
-    case 3: return pack_few<T, 3>(k, offset, src, copies, width, dst);
-    case 4: return pack_few<T, 4>(k, offset, src, copies, width, dst);
-    case 5: return pack_few<T, 5>(k, offset, src, copies, width, dst);
+  case 1: return pack_few<T, 1>(k, offset, src, copies, width, dst);
+  case 2: return pack_few<T, 2>(k, offset, src, copies, width, dst);
+  case 3: return pack_few<T, 3>(k, offset, src, copies, width, dst);
+  case 4: return pack_few<T, 4>(k, offset, src, copies, width, dst);
+  case 5: return pack_few<T, 5>(k, offset, src, copies, width, dst);
   }
   for (int64_t p = 0; p < k; p++, dst += width) {
     const T* s = src + offset[p];
@@ -38,7 +38,7 @@ void pack_pixels(int64_t k, const int64_t* offset, const T* src, const PixelCopi
   }
 }
 
-template <class T>
+template<class T>
 void pack_taps(int64_t len, int cols, int width, const T* src, const int64_t* offset, T* dst) {
   int j = 0;
 #if defined(__AVX2__)
@@ -55,7 +55,7 @@ void pack_taps(int64_t len, int cols, int width, const T* src, const int64_t* of
     for (int64_t p = 0; p < len; p++) dst[p * width + j] = T(0);
 }
 
-template <class T>
+template<class T>
 const ConvKernels<T>* conv_table() {
   static constexpr ConvKernels<T> table = {pack_pixels<T>, pack_taps<T>};
   return &table;
@@ -64,5 +64,5 @@ const ConvKernels<T>* conv_table() {
 template const ConvKernels<float>* conv_table<float>();
 template const ConvKernels<double>* conv_table<double>();
 
-}  // namespace FLAMBEAU_ISA
-}  // namespace flambeau
+} // namespace FLAMBEAU_ISA
+} // namespace flambeau

@@ -5,7 +5,7 @@
 
 namespace flambeau {
 
-constexpr int kMaxPixels = 32;  // the widest tile of any instruction set
+constexpr int kMaxPixels = 32; // the widest tile of any instruction set
 
 // How to gather the pixels of one tile from a source image whose rows are apart: whole vectors,
 // in an order in which a later one may overwrite what an earlier one wrote too far.
@@ -15,7 +15,7 @@ struct PixelCopies {
   int to[kMaxPixels];
 };
 
-template <class T>
+template<class T>
 struct ConvKernels {
   // dst[p * width + j] = pixel j of src + offset[p]; writes up to a vector beyond the end.
   void (*pack_pixels)(int64_t k, const int64_t* offset, const T* src, const PixelCopies& copies,
@@ -25,20 +25,20 @@ struct ConvKernels {
   void (*pack_taps)(int64_t len, int cols, int width, const T* src, const int64_t* offset, T* dst);
 };
 
-template <class T>
+template<class T>
 const ConvKernels<T>& conv_kernels();
 
 namespace base {
-template <class T>
+template<class T>
 const ConvKernels<T>* conv_table();
 }
 namespace avx2 {
-template <class T>
+template<class T>
 const ConvKernels<T>* conv_table();
 }
 namespace avx512 {
-template <class T>
+template<class T>
 const ConvKernels<T>* conv_table();
 }
 
-}  // namespace flambeau
+} // namespace flambeau

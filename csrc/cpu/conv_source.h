@@ -9,7 +9,7 @@
 
 namespace flambeau {
 
-constexpr int64_t kConvSlack = 64;  // elements that vector kernels may touch beyond a buffer's end
+constexpr int64_t kConvSlack = 64; // elements that vector kernels may touch beyond a buffer's end
 
 enum ConvSlot { kSlotSource = 3, kSlotColumns = 4, kSlotScratch = 5, kSlotWeights = 6 };
 
@@ -18,12 +18,12 @@ inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Rows of some channels of one image, laid out so that the pixels of a row that one tap meets are
 // neighbours in memory: [channel][row][column % col_mul][column / col_mul].
 struct ConvSource {
-  int64_t channels, h, w;    // of the stored image
-  int64_t top, left;         // padding; negative crops
-  int64_t rows, width;       // padded rows held at a time, padded columns
-  int64_t row_mul, col_mul;  // how far one output row or column moves
+  int64_t channels, h, w;   // of the stored image
+  int64_t top, left;        // padding; negative crops
+  int64_t rows, width;      // padded rows held at a time, padded columns
+  int64_t row_mul, col_mul; // how far one output row or column moves
   int64_t phase_width, row_step, channel_step;
-  bool in_place;  // the stored image will do as it is
+  bool in_place; // the stored image will do as it is
 
   void plan(int64_t padded_rows_of_all) {
     in_place = top == 0 && left == 0 && col_mul == 1 && width <= w && padded_rows_of_all <= h;
@@ -39,7 +39,7 @@ struct ConvSource {
 
   // The prepared rows from padded row `first` on. `last` marks the end of the stored tensor,
   // beyond which nothing may be read.
-  template <class T>
+  template<class T>
   const T* prepare(const T* image, int64_t first, bool last) const {
     if (in_place && !last) return image + first * w;
     if (in_place) {
@@ -60,7 +60,7 @@ struct ConvSource {
   }
 
  private:
-  template <class T>
+  template<class T>
   void copy_row(const T* from, T* to) const {
     const int64_t begin = std::max<int64_t>(left, 0), end = std::min(width, w + left);
     if (begin >= end) return;
@@ -77,4 +77,4 @@ struct ConvSource {
   }
 };
 
-}  // namespace flambeau
+} // namespace flambeau

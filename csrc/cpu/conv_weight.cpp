@@ -12,21 +12,21 @@ namespace flambeau {
 namespace {
 
 constexpr int kSlotPartial = 7;
-constexpr int64_t kChunkWork = 1 << 17;     // multiply-adds that are worth a chunk
-constexpr int64_t kSmallWeight = 1 << 17;   // elements of which several copies are cheap
-constexpr int64_t kSourceBudget = 1 << 17;  // elements of a prepared source, which lives in L2
-constexpr int64_t kDepth = 512;             // pixels of one packed block
+constexpr int64_t kChunkWork = 1 << 17;    // multiply-adds that are worth a chunk
+constexpr int64_t kSmallWeight = 1 << 17;  // elements of which several copies are cheap
+constexpr int64_t kSourceBudget = 1 << 17; // elements of a prepared source, which lives in L2
+constexpr int64_t kDepth = 512;            // pixels of one packed block
 
 // dw[g, m, column] = sum over images and pixels of dy[m, pixel] * x[pixel moved by the column's
 // tap], where a column is a (channel, tap). Chunks split columns by channel, or images.
-template <class T>
+template<class T>
 struct WeightGradient {
   const GemmKernels<T>& gemm = gemm_kernels<T>();
   const ConvKernels<T>& conv = conv_kernels<T>();
   const ConvShape& s;
   int64_t m, channels, taps, columns, pixels;
   int64_t image_blocks, channel_blocks, images_each, channels_each;
-  int64_t source_rows;  // output rows whose source is prepared at a time
+  int64_t source_rows; // output rows whose source is prepared at a time
   ConvSource source;
   std::vector<int64_t> offsets;
 
@@ -47,7 +47,8 @@ struct WeightGradient {
       const auto least = static_cast<int64_t>(std::min(double(s.n), kChunkWork / image_work + 1));
       image_blocks = std::min<int64_t>(16, ceil_div(s.n, least));
     } else {
-      channel_blocks = std::clamp<int64_t>(columns / (2 * gemm.nr), 1, std::min<int64_t>(8, channels));
+      channel_blocks =
+          std::clamp<int64_t>(columns / (2 * gemm.nr), 1, std::min<int64_t>(8, channels));
     }
     images_each = ceil_div(s.n, image_blocks);
     image_blocks = ceil_div(s.n, images_each);
@@ -57,9 +58,18 @@ struct WeightGradient {
 
   void plan_source() {
     const int64_t span_h = (s.kh - 1) * s.dil_h + 1, span_w = (s.kw - 1) * s.dil_w + 1;
-    source = {.channels = channels_each, .h = s.h, .w = s.w, .top = s.pad_h, .left = s.pad_w,
-              .rows = 0, .width = (s.ow - 1) * s.stride_w + span_w, .row_mul = s.stride_h,
-              .col_mul = s.stride_w, .phase_width = 0, .row_step = 0, .channel_step = 0,
+    source = {.channels = channels_each,
+              .h = s.h,
+              .w = s.w,
+              .top = s.pad_h,
+              .left = s.pad_w,
+              .rows = 0,
+              .width = (s.ow - 1) * s.stride_w + span_w,
+              .row_mul = s.stride_h,
+              .col_mul = s.stride_w,
+              .phase_width = 0,
+              .row_step = 0,
+              .channel_step = 0,
               .in_place = false};
     const int64_t row_size = channels_each * (source.width + s.stride_w) * s.stride_h;
     source_rows = std::clamp<int64_t>(kSourceBudget / row_size - span_h, 1, s.oh);
@@ -137,10 +147,9 @@ struct WeightGradient {
         for (int64_t i = 0; i < m; i += mr) {
           const int64_t count = std::min(mr, m - i);
           const T* a = pack_dy ? packed + i * len : dy + i * pixels + p0;
-          gemm.tile[width > gemm.lanes][count - 1](len, a, pack_dy ? 1 : pixels,
-                                                   pack_dy ? count : 1, column_block, stored,
-                                                   dw + i * columns + j, columns, width, T(1),
-                                                   beta);
+          gemm.tile[width > gemm.lanes][count - 1](
+              len, a, pack_dy ? 1 : pixels, pack_dy ? count : 1, column_block, stored,
+              dw + i * columns + j, columns, width, T(1), beta);
         }
       }
     }
@@ -160,9 +169,9 @@ struct WeightGradient {
   }
 };
 
-}  // namespace
+} // namespace
 
-template <class T>
+template<class T>
 void conv2d_backward_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
   const int64_t size = s.c_out * (s.c_in / s.groups) * s.kh * s.kw;
   if (size == 0) return;
@@ -177,4 +186,4 @@ template void conv2d_backward_weight<float>(const ConvShape&, const float*, cons
 template void conv2d_backward_weight<double>(const ConvShape&, const double*, const double*,
                                              double*);
 
-}  // namespace flambeau
+} // namespace flambeau

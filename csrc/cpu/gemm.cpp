@@ -15,10 +15,10 @@ namespace {
 
 enum Slot { kSlotB = 0, kSlotA = 1, kSlotX = 2 };
 
-constexpr int64_t kDepth = 256;        // k of one packed block: a B panel then fills L1
-constexpr int64_t kRows = 112;         // rows of an A block, which lives in L2
-constexpr int64_t kColumns = 4096;     // columns packed at a time, which live in L3
-constexpr int64_t kChunkWork = 1 << 17;  // multiply-adds that are worth a chunk of their own
+constexpr int64_t kDepth = 256;         // k of one packed block: a B panel then fills L1
+constexpr int64_t kRows = 112;          // rows of an A block, which lives in L2
+constexpr int64_t kColumns = 4096;      // columns packed at a time, which live in L3
+constexpr int64_t kChunkWork = 1 << 17; // multiply-adds that are worth a chunk of their own
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -50,7 +50,7 @@ int find_isa() {
 }
 
 // Everything that the blocks of one product share.
-template <class T>
+template<class T>
 struct Product {
   const GemmKernels<T>& kernels = gemm_kernels<T>();
   bool trans_a, trans_b;
@@ -70,7 +70,8 @@ struct Product {
     int64_t most = kernels.mr;
     pack_a = n > 3 * nr;
     // Rows a multiple of 4 KiB apart share one cache set: fewer of them at a time then.
-    if (!pack_a && !trans_a && (lda * int64_t(sizeof(T))) % 4096 == 0) most = std::min<int64_t>(most, 6);
+    if (!pack_a && !trans_a && (lda * int64_t(sizeof(T))) % 4096 == 0)
+      most = std::min<int64_t>(most, 6);
     panels_m = ceil_div(m, most);
     mr = ceil_div(m, panels_m);
     panels_m = ceil_div(m, mr);
@@ -117,24 +118,27 @@ struct Product {
     T* packed_b = nullptr;
     if (pack_b) {
       packed_b = workspace<T>(kSlotB, panels_n * nr * kb);
-      parallel_for(panels_n, std::max<int64_t>(1, (1 << 15) / (nr * kb)), [&](int64_t j, int64_t e) {
-        for (; j < e; j++)
-          pack_b_panel(p0, kb, jc + j * nr, static_cast<int>(std::min(nr, nc - j * nr)),
-                       static_cast<int>(nr), packed_b + j * nr * kb);
-      });
+      parallel_for(
+          panels_n, std::max<int64_t>(1, (1 << 15) / (nr * kb)), [&](int64_t j, int64_t e) {
+            for (; j < e; j++)
+              pack_b_panel(p0, kb, jc + j * nr, static_cast<int>(std::min(nr, nc - j * nr)),
+                           static_cast<int>(nr), packed_b + j * nr * kb);
+          });
     }
     const int64_t wanted = std::clamp<int64_t>(m * nc * kb / kChunkWork, 1, 64);
     const int64_t blocks_m = std::clamp<int64_t>(ceil_div(m, kRows), 1, panels_m);
-    const int64_t blocks_n = std::clamp<int64_t>(wanted / blocks_m, 1, ceil_div(panels_n, pack_a ? 4 : 1));
+    const int64_t blocks_n =
+        std::clamp<int64_t>(wanted / blocks_m, 1, ceil_div(panels_n, pack_a ? 4 : 1));
     const int64_t step_m = ceil_div(panels_m, blocks_m), step_n = ceil_div(panels_n, blocks_n);
     const int64_t grid_m = ceil_div(panels_m, step_m), grid_n = ceil_div(panels_n, step_n);
-    parallel_for(grid_m * grid_n, wanted == 1 ? grid_m * grid_n : 1, [&](int64_t chunk, int64_t end) {
-      for (; chunk < end; chunk++) {
-        const int64_t ip0 = chunk / grid_n * step_m, ip1 = std::min(panels_m, ip0 + step_m);
-        const int64_t jp0 = chunk % grid_n * step_n, jp1 = std::min(panels_n, jp0 + step_n);
-        rectangle(p0, kb, jc, nc, ip0, ip1, jp0, jp1, packed_b, beta);
-      }
-    });
+    parallel_for(
+        grid_m * grid_n, wanted == 1 ? grid_m * grid_n : 1, [&](int64_t chunk, int64_t end) {
+          for (; chunk < end; chunk++) {
+            const int64_t ip0 = chunk / grid_n * step_m, ip1 = std::min(panels_m, ip0 + step_m);
+            const int64_t jp0 = chunk % grid_n * step_n, jp1 = std::min(panels_n, jp0 + step_n);
+            rectangle(p0, kb, jc, nc, ip0, ip1, jp0, jp1, packed_b, beta);
+          }
+        });
   }
 
   void rectangle(int64_t p0, int64_t kb, int64_t jc, int64_t nc, int64_t ip0, int64_t ip1,
@@ -171,13 +175,13 @@ struct Product {
   }
 };
 
-template <class T>
+template<class T>
 void scale(int64_t m, int64_t n, T beta, T* c, int64_t ldc) {
   for (int64_t i = 0; i < m; i++)
     for (int64_t j = 0; j < n; j++) c[i * ldc + j] = beta == T(0) ? T(0) : c[i * ldc + j] * beta;
 }
 
-template <class T>
+template<class T>
 const T* contiguous(const T* x, int64_t inc, int64_t n) {
   if (inc == 1 || n == 1) return x;
   T* copy = workspace<T>(kSlotX, n);
@@ -186,9 +190,9 @@ const T* contiguous(const T* x, int64_t inc, int64_t n) {
 }
 
 // y (m, step inc_y) = alpha * A x + beta * y with A's rows contiguous.
-template <class T>
-void gemv_by_rows(int64_t m, int64_t k, T alpha, const T* a, int64_t lda, const T* x,
-                  int64_t inc_x, T beta, T* y, int64_t inc_y) {
+template<class T>
+void gemv_by_rows(int64_t m, int64_t k, T alpha, const T* a, int64_t lda, const T* x, int64_t inc_x,
+                  T beta, T* y, int64_t inc_y) {
   const auto& kernels = gemm_kernels<T>();
   x = contiguous(x, inc_x, k);
   const int64_t grain = std::max<int64_t>(4, (1 << 15) / k / 4 * 4);
@@ -198,7 +202,7 @@ void gemv_by_rows(int64_t m, int64_t k, T alpha, const T* a, int64_t lda, const 
 }
 
 // y (n, contiguous) = alpha * x B + beta * y with B's rows contiguous.
-template <class T>
+template<class T>
 void gemv_by_columns(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x,
                      int64_t inc_x, T beta, T* y) {
   const auto& kernels = gemm_kernels<T>();
@@ -209,9 +213,9 @@ void gemv_by_columns(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, con
   });
 }
 
-template <class T>
-bool gemm_as_gemv(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T alpha,
-                  const T* a, int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
+template<class T>
+bool gemm_as_gemv(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a,
+                  int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
   if (n == 1 && !trans_a) {
     gemv_by_rows(m, k, alpha, a, lda, b, trans_b ? 1 : ldb, beta, c, ldc);
   } else if (n == 1 && ldc == 1) {
@@ -226,20 +230,33 @@ bool gemm_as_gemv(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T
   return true;
 }
 
-template <class T>
+template<class T>
 void gemm_real(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a,
                int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
   if (m <= 0 || n <= 0) return;
   if (k <= 0 || alpha == T(0)) return scale(m, n, beta, c, ldc);
   if (gemm_as_gemv(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)) return;
-  Product<T> product{.trans_a = trans_a, .trans_b = trans_b, .m = m, .n = n, .k = k,
-                     .alpha = alpha, .a = a, .lda = lda, .b = b, .ldb = ldb, .c = c, .ldc = ldc,
-                     .mr = 0, .panels_m = 0, .pack_a = false, .pack_b = false};
+  Product<T> product{.trans_a = trans_a,
+                     .trans_b = trans_b,
+                     .m = m,
+                     .n = n,
+                     .k = k,
+                     .alpha = alpha,
+                     .a = a,
+                     .lda = lda,
+                     .b = b,
+                     .ldb = ldb,
+                     .c = c,
+                     .ldc = ldc,
+                     .mr = 0,
+                     .panels_m = 0,
+                     .pack_a = false,
+                     .pack_b = false};
   product.plan();
   product.run(beta);
 }
 
-}  // namespace
+} // namespace
 
 void* thread_workspace(int slot, int64_t bytes) {
   thread_local Workspace space;
@@ -260,7 +277,7 @@ int cpu_isa() {
   return isa;
 }
 
-template <class T>
+template<class T>
 const GemmKernels<T>& gemm_kernels() {
   static const GemmKernels<T>* const table = cpu_isa() == 2   ? avx512::gemm_table<T>()
                                              : cpu_isa() == 1 ? avx2::gemm_table<T>()
@@ -270,17 +287,17 @@ const GemmKernels<T>& gemm_kernels() {
 template const GemmKernels<float>& gemm_kernels<float>();
 template const GemmKernels<double>& gemm_kernels<double>();
 
-template <>
+template<>
 void gemm<float>(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
                  const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
                  int64_t ldc) {
   gemm_real(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
-template <>
+template<>
 void gemm<double>(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, double alpha,
                   const double* a, int64_t lda, const double* b, int64_t ldb, double beta,
                   double* c, int64_t ldc) {
   gemm_real(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -5,11 +5,11 @@
 #else
 #include "gemm_kernels.h"
 namespace flambeau::avx2 {
-template <class T>
+template<class T>
 const GemmKernels<T>* gemm_table() {
   return nullptr;
 }
 template const GemmKernels<float>* gemm_table<float>();
 template const GemmKernels<double>* gemm_table<double>();
-}  // namespace flambeau::avx2
+} // namespace flambeau::avx2
 #endif

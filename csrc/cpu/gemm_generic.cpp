@@ -11,8 +11,8 @@ namespace flambeau {
 
 namespace {
 
-template <class T>
-struct Pair {  // a complex number multiplied without the standard's check for infinities
+template<class T>
+struct Pair { // a complex number multiplied without the standard's check for infinities
   T re, im;
   Pair operator*(Pair o) const { return {re * o.re - im * o.im, re * o.im + im * o.re}; }
   Pair operator+(Pair o) const { return {re + o.re, im + o.im}; }
@@ -20,7 +20,7 @@ struct Pair {  // a complex number multiplied without the standard's check for i
 };
 
 // Integers wrap around: products are taken unsigned and at least as wide as int.
-template <class T>
+template<class T>
 T wrapping_multiply_add(T sum, T x, T y) {
   if constexpr (std::is_integral_v<T>) {
     using U = std::common_type_t<std::make_unsigned_t<T>, unsigned>;
@@ -30,7 +30,7 @@ T wrapping_multiply_add(T sum, T x, T y) {
   }
 }
 
-template <class T>
+template<class T>
 struct Rows {
   bool trans_a, trans_b;
   int64_t n, k;
@@ -69,9 +69,9 @@ struct Rows {
   }
 };
 
-template <class T>
-void gemm_simple(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T alpha,
-                 const T* a, int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
+template<class T>
+void gemm_simple(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a,
+                 int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
   if (m <= 0 || n <= 0) return;
   const Rows<T> rows{trans_a, trans_b, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
   const int64_t grain = std::max<int64_t>(1, (1 << 16) / (n * std::max<int64_t>(k, 1)));
@@ -80,7 +80,7 @@ void gemm_simple(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T 
   });
 }
 
-template <class T>
+template<class T>
 void split(int64_t rows, int64_t cols, const Pair<T>* x, int64_t ld, T* re, T* im) {
   for (int64_t i = 0; i < rows; i++)
     for (int64_t j = 0; j < cols; j++) {
@@ -90,7 +90,7 @@ void split(int64_t rows, int64_t cols, const Pair<T>* x, int64_t ld, T* re, T* i
 }
 
 // Large complex products are four real ones on the separated parts.
-template <class T>
+template<class T>
 void gemm_complex(bool ta, bool tb, int64_t m, int64_t n, int64_t k, Pair<T> alpha,
                   const Pair<T>* a, int64_t lda, const Pair<T>* b, int64_t ldb, Pair<T> beta,
                   Pair<T>* c, int64_t ldc) {
@@ -117,18 +117,18 @@ void gemm_complex(bool ta, bool tb, int64_t m, int64_t n, int64_t k, Pair<T> alp
     }
 }
 
-template <class T>
+template<class T>
 Pair<T> pair(std::complex<T> z) {
   return {z.real(), z.imag()};
 }
 
-}  // namespace
+} // namespace
 
-#define FLAMBEAU_INTEGER(T)                                                                      \
-  template <>                                                                                    \
-  void gemm<T>(bool ta, bool tb, int64_t m, int64_t n, int64_t k, T alpha, const T* a,           \
-               int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {                \
-    gemm_simple(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);                           \
+#define FLAMBEAU_INTEGER(T)                                                            \
+  template<>                                                                           \
+  void gemm<T>(bool ta, bool tb, int64_t m, int64_t n, int64_t k, T alpha, const T* a, \
+               int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {      \
+    gemm_simple(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);                 \
   }
 FLAMBEAU_INTEGER(int8_t)
 FLAMBEAU_INTEGER(uint8_t)
@@ -136,20 +136,20 @@ FLAMBEAU_INTEGER(int16_t)
 FLAMBEAU_INTEGER(int32_t)
 FLAMBEAU_INTEGER(int64_t)
 
-#define FLAMBEAU_COMPLEX(T)                                                                      \
-  template <>                                                                                    \
-  void gemm<std::complex<T>>(bool ta, bool tb, int64_t m, int64_t n, int64_t k,                  \
-                             std::complex<T> alpha, const std::complex<T>* a, int64_t lda,       \
-                             const std::complex<T>* b, int64_t ldb, std::complex<T> beta,        \
-                             std::complex<T>* c, int64_t ldc) {                                  \
-    gemm_complex<T>(ta, tb, m, n, k, pair(alpha), reinterpret_cast<const Pair<T>*>(a), lda,      \
-                    reinterpret_cast<const Pair<T>*>(b), ldb, pair(beta),                        \
-                    reinterpret_cast<Pair<T>*>(c), ldc);                                         \
+#define FLAMBEAU_COMPLEX(T)                                                                 \
+  template<>                                                                                \
+  void gemm<std::complex<T>>(bool ta, bool tb, int64_t m, int64_t n, int64_t k,             \
+                             std::complex<T> alpha, const std::complex<T>* a, int64_t lda,  \
+                             const std::complex<T>* b, int64_t ldb, std::complex<T> beta,   \
+                             std::complex<T>* c, int64_t ldc) {                             \
+    gemm_complex<T>(ta, tb, m, n, k, pair(alpha), reinterpret_cast<const Pair<T>*>(a), lda, \
+                    reinterpret_cast<const Pair<T>*>(b), ldb, pair(beta),                   \
+                    reinterpret_cast<Pair<T>*>(c), ldc);                                    \
   }
 FLAMBEAU_COMPLEX(float)
 FLAMBEAU_COMPLEX(double)
 
-template <class T>
+template<class T>
 void gemm_batched(int64_t batch, bool ta, bool tb, int64_t m, int64_t n, int64_t k, T alpha,
                   const T* a, int64_t lda, int64_t stride_a, const T* b, int64_t ldb,
                   int64_t stride_b, T beta, T* c, int64_t ldc, int64_t stride_c) {
@@ -172,9 +172,9 @@ void gemm_batched(int64_t batch, bool ta, bool tb, int64_t m, int64_t n, int64_t
   });
 }
 
-#define FLAMBEAU_BATCHED(...)                                                                    \
-  template void gemm_batched<__VA_ARGS__>(                                                       \
-      int64_t, bool, bool, int64_t, int64_t, int64_t, __VA_ARGS__, const __VA_ARGS__*, int64_t,  \
+#define FLAMBEAU_BATCHED(...)                                                                   \
+  template void gemm_batched<__VA_ARGS__>(                                                      \
+      int64_t, bool, bool, int64_t, int64_t, int64_t, __VA_ARGS__, const __VA_ARGS__*, int64_t, \
       int64_t, const __VA_ARGS__*, int64_t, int64_t, __VA_ARGS__, __VA_ARGS__*, int64_t, int64_t);
 FLAMBEAU_BATCHED(float)
 FLAMBEAU_BATCHED(double)
@@ -186,4 +186,4 @@ FLAMBEAU_BATCHED(int16_t)
 FLAMBEAU_BATCHED(int32_t)
 FLAMBEAU_BATCHED(int64_t)
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -7,12 +7,12 @@
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 
-template <class T>
+template<class T>
 __attribute__((noinline)) void finish_part(T* c, const T* all, T beta, int n) {
   for (int i = 0; i < n; i++) c[i] = beta != T(0) ? all[i] + beta * c[i] : all[i];
 }
 
-template <class T>
+template<class T>
 FLAMBEAU_INLINE void finish(T* c, Vec<T> acc, Vec<T> alpha, T beta, int n) {
   acc *= alpha;
   if (n == kLanes<T>) {
@@ -28,16 +28,16 @@ FLAMBEAU_INLINE void finish(T* c, Vec<T> acc, Vec<T> alpha, T beta, int n) {
   }
 }
 
-template <class T, int NV>
+template<class T, int NV>
 FLAMBEAU_INLINE void finish_row(T* c, Vec<T> v0, Vec<T> v1, Vec<T> alpha, T beta, int last) {
   finish<T>(c, v0, alpha, beta, NV == 1 ? last : kLanes<T>);
   if constexpr (NV == 2) finish<T>(c + kLanes<T>, v1, alpha, beta, last);
 }
 
 // One tile of C, kept in MR x NV registers for the whole of k.
-template <class T, int MR, int NV>
-void tile(int64_t k, const T* a, int64_t rs, int64_t cs, const T* b, int64_t bs, T* c,
-          int64_t ldc, int cols, T alpha, T beta) {
+template<class T, int MR, int NV>
+void tile(int64_t k, const T* a, int64_t rs, int64_t cs, const T* b, int64_t bs, T* c, int64_t ldc,
+          int cols, T alpha, T beta) {
   using V = Vec<T>;
   constexpr int L = kLanes<T>;
   const int last = cols - (NV - 1) * L;
@@ -47,11 +47,11 @@ void tile(int64_t k, const T* a, int64_t rs, int64_t cs, const T* b, int64_t bs,
     const V b0 = kMasks && NV == 1 ? load_part<T>(b, last) : load<V>(b);
     V b1{};
     if constexpr (NV == 2) b1 = kMasks ? load_part<T>(b + L, last) : load<V>(b + L);
-#define FLAMBEAU_FMA(i)                                \
-  if constexpr (MR > i) {                              \
-    const V s = broadcast<V>(a[i * rs]);               \
-    x##i += s * b0;                                    \
-    if constexpr (NV == 2) y##i += s * b1;             \
+#define FLAMBEAU_FMA(i)                    \
+  if constexpr (MR > i) {                  \
+    const V s = broadcast<V>(a[i * rs]);   \
+    x##i += s * b0;                        \
+    if constexpr (NV == 2) y##i += s * b1; \
   }
     FLAMBEAU_ROWS(FLAMBEAU_FMA)
     a += cs;
@@ -66,7 +66,7 @@ void tile(int64_t k, const T* a, int64_t rs, int64_t cs, const T* b, int64_t bs,
 #undef FLAMBEAU_OUT
 }
 
-template <class T>
+template<class T>
 void pack_rows(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst) {
   using V = Vec<T>;
   constexpr int L = kLanes<T>;
@@ -81,7 +81,7 @@ void pack_rows(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst)
   }
 }
 
-template <class T>
+template<class T>
 void pack_transposed(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst) {
   int j = 0;
 #if defined(__AVX2__)
@@ -90,7 +90,8 @@ void pack_transposed(int64_t k, int cols, int width, const T* src, int64_t ld, T
     const T* s = src + j * ld;
     T* d = dst + j;
     int64_t p = 0;
-    for (; p + S <= k; p += S) transpose_square([&](int i) { return s + i * ld + p; }, d + p * width, width);
+    for (; p + S <= k; p += S)
+      transpose_square([&](int i) { return s + i * ld + p; }, d + p * width, width);
     for (; p < k; p++)
       for (int i = 0; i < S; i++) d[p * width + i] = s[i * ld + p];
   }
@@ -109,9 +110,9 @@ void pack_transposed(int64_t k, int cols, int width, const T* src, int64_t ld, T
     for (int64_t p = 0; p < k; p++) dst[p * width + j] = T(0);
 }
 
-template <class T, int R>
-FLAMBEAU_INLINE void dot_rows(int64_t k, T alpha, const T* a, int64_t lda, const T* x, T beta,
-                              T* y, int64_t inc) {
+template<class T, int R>
+FLAMBEAU_INLINE void dot_rows(int64_t k, T alpha, const T* a, int64_t lda, const T* x, T beta, T* y,
+                              int64_t inc) {
   using V = Vec<T>;
   constexpr int L = kLanes<T>;
   V s[R][2] = {};
@@ -137,7 +138,7 @@ FLAMBEAU_INLINE void dot_rows(int64_t k, T alpha, const T* a, int64_t lda, const
   }
 }
 
-template <class T>
+template<class T>
 void gemv_rows(int64_t m, int64_t k, T alpha, const T* a, int64_t lda, const T* x, T beta, T* y,
                int64_t inc) {
   int64_t i = 0;
@@ -145,7 +146,7 @@ void gemv_rows(int64_t m, int64_t k, T alpha, const T* a, int64_t lda, const T* 
   for (; i < m; i++) dot_rows<T, 1>(k, alpha, a + i * lda, lda, x, beta, y + i * inc, inc);
 }
 
-template <class T, int NV>
+template<class T, int NV>
 FLAMBEAU_INLINE void gemv_block(int64_t k, T alpha, const T* b, int64_t ldb, const T* x,
                                 int64_t inc, T beta, T* y, int last) {
   using V = Vec<T>;
@@ -161,30 +162,28 @@ FLAMBEAU_INLINE void gemv_block(int64_t k, T alpha, const T* b, int64_t ldb, con
     finish<T>(y + v * L, s[v], broadcast<V>(alpha), beta, NV > 1 ? L : last);
 }
 
-template <class T>
+template<class T>
 void gemv_cols(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x, int64_t inc,
                T beta, T* y) {
   constexpr int L = kLanes<T>;
   int64_t j = 0;
-  for (; j + 8 * L <= n; j += 8 * L)
-    gemv_block<T, 8>(k, alpha, b + j, ldb, x, inc, beta, y + j, L);
-  for (; j + 2 * L <= n; j += 2 * L)
-    gemv_block<T, 2>(k, alpha, b + j, ldb, x, inc, beta, y + j, L);
+  for (; j + 8 * L <= n; j += 8 * L) gemv_block<T, 8>(k, alpha, b + j, ldb, x, inc, beta, y + j, L);
+  for (; j + 2 * L <= n; j += 2 * L) gemv_block<T, 2>(k, alpha, b + j, ldb, x, inc, beta, y + j, L);
   for (; j < n; j += L)
     gemv_block<T, 1>(k, alpha, b + j, ldb, x, inc, beta, y + j, n - j < L ? int(n - j) : L);
 }
 
-template <class T, int... I>
+template<class T, int... I>
 const GemmKernels<T>* make_table() {
   static constexpr typename GemmKernels<T>::Tile one[] = {tile<T, I, 1>...};
   static constexpr typename GemmKernels<T>::Tile two[] = {tile<T, I, 2>...};
-  static constexpr GemmKernels<T> table = {
-      kLanes<T>,  2 * kLanes<T>,      kMaxRows,     kMasks,       {one, two},
-      pack_transposed<T>, pack_rows<T>, gemv_rows<T>, gemv_cols<T>};
+  static constexpr GemmKernels<T> table = {kLanes<T>,    2 * kLanes<T>, kMaxRows,
+                                           kMasks,       {one, two},    pack_transposed<T>,
+                                           pack_rows<T>, gemv_rows<T>,  gemv_cols<T>};
   return &table;
 }
 
-template <class T>
+template<class T>
 const GemmKernels<T>* gemm_table() {
 #if defined(__AVX512F__)
   return make_table<T, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>();
@@ -198,5 +197,5 @@ const GemmKernels<T>* gemm_table() {
 template const GemmKernels<float>* gemm_table<float>();
 template const GemmKernels<double>* gemm_table<double>();
 
-}  // namespace FLAMBEAU_ISA
-}  // namespace flambeau
+} // namespace FLAMBEAU_ISA
+} // namespace flambeau

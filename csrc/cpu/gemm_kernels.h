@@ -5,18 +5,18 @@
 
 namespace flambeau {
 
-template <class T>
+template<class T>
 struct GemmKernels {
-  int lanes;         // elements in one vector
-  int nr;            // columns of a tile: two vectors
-  int mr;            // the most rows of a tile
-  bool direct_edge;  // a tile narrower than nr never reads B beyond its own columns
+  int lanes;        // elements in one vector
+  int nr;           // columns of a tile: two vectors
+  int mr;           // the most rows of a tile
+  bool direct_edge; // a tile narrower than nr never reads B beyond its own columns
 
   // C[rows x cols] = alpha * sum_p a[i * rs + p * cs] * b[p * bs + j] + beta * C; cols <= nr.
   // Unless direct_edge, whole vectors of b are read.
-  using Tile = void (*)(int64_t k, const T* a, int64_t rs, int64_t cs, const T* b, int64_t bs,
-                        T* c, int64_t ldc, int cols, T alpha, T beta);
-  const Tile* tile[2];  // [vectors - 1][rows - 1]
+  using Tile = void (*)(int64_t k, const T* a, int64_t rs, int64_t cs, const T* b, int64_t bs, T* c,
+                        int64_t ldc, int cols, T alpha, T beta);
+  const Tile* tile[2]; // [vectors - 1][rows - 1]
 
   // dst[p * width + j] = src[j * ld + p] for j < cols, zero for cols <= j < width.
   void (*pack_transposed)(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst);
@@ -26,27 +26,27 @@ struct GemmKernels {
   void (*gemv_rows)(int64_t m, int64_t k, T alpha, const T* a, int64_t lda, const T* x, T beta,
                     T* y, int64_t inc);
   // y[j] = alpha * sum_p x[p * inc] * b[p * ldb + j] + beta * y[j], j < n.
-  void (*gemv_cols)(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x,
-                    int64_t inc, T beta, T* y);
+  void (*gemv_cols)(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x, int64_t inc,
+                    T beta, T* y);
 };
 
 // The best table for this CPU. FLAMBEAU_CPU_ISA=base|avx2|avx512 asks for a lesser one (tests).
-template <class T>
+template<class T>
 const GemmKernels<T>& gemm_kernels();
 
 // 0 portable, 1 AVX2+FMA, 2 AVX-512: what gemm_kernels and conv_kernels chose.
 int cpu_isa();
 
 namespace base {
-template <class T>
+template<class T>
 const GemmKernels<T>* gemm_table();
 }
 namespace avx2 {
-template <class T>
-const GemmKernels<T>* gemm_table();  // null when the file was not compiled for it
+template<class T>
+const GemmKernels<T>* gemm_table(); // null when the file was not compiled for it
 }
 namespace avx512 {
-template <class T>
+template<class T>
 const GemmKernels<T>* gemm_table();
 }
 
@@ -54,9 +54,9 @@ const GemmKernels<T>* gemm_table();
 // was there last.
 void* thread_workspace(int slot, int64_t bytes);
 
-template <class T>
+template<class T>
 T* workspace(int slot, int64_t count) {
   return static_cast<T*>(thread_workspace(slot, count * static_cast<int64_t>(sizeof(T))));
 }
 
-}  // namespace flambeau
+} // namespace flambeau

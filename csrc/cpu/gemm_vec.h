@@ -28,32 +28,32 @@ constexpr int kMaxRows = 4;
 constexpr bool kMasks = false;
 #endif
 
-template <class T, int Bytes = kVectorBytes>
+template<class T, int Bytes = kVectorBytes>
 struct VecOf {
   typedef T type __attribute__((vector_size(Bytes)));
   typedef T unaligned __attribute__((vector_size(Bytes), aligned(sizeof(T)), may_alias));
 };
-template <class T, int Bytes = kVectorBytes>
+template<class T, int Bytes = kVectorBytes>
 using Vec = typename VecOf<T, Bytes>::type;
 
-template <class T>
+template<class T>
 constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
 
-template <class V, class T>
+template<class V, class T>
 FLAMBEAU_INLINE V load(const T* p) {
   return *reinterpret_cast<const typename VecOf<T, sizeof(V)>::unaligned*>(p);
 }
-template <class V, class T>
+template<class V, class T>
 FLAMBEAU_INLINE void store(T* p, V v) {
   *reinterpret_cast<typename VecOf<T, sizeof(V)>::unaligned*>(p) = v;
 }
-template <class V, class T>
+template<class V, class T>
 FLAMBEAU_INLINE V broadcast(T x) {
-  return x - V{};  // x - 0 keeps the sign of zero and folds to one broadcast
+  return x - V{}; // x - 0 keeps the sign of zero and folds to one broadcast
 }
 
 // The first n lanes; the others read as zero and are never touched in memory.
-template <class T>
+template<class T>
 FLAMBEAU_INLINE Vec<T> load_part(const T* p, int n) {
   Vec<T> v = {};
 #if defined(__AVX512F__)
@@ -66,7 +66,7 @@ FLAMBEAU_INLINE Vec<T> load_part(const T* p, int n) {
 #endif
   return v;
 }
-template <class T>
+template<class T>
 FLAMBEAU_INLINE void store_part(T* p, Vec<T> v, int n) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
@@ -80,7 +80,7 @@ FLAMBEAU_INLINE void store_part(T* p, Vec<T> v, int n) {
 #endif
 }
 
-template <class T, class V>
+template<class T, class V>
 FLAMBEAU_INLINE T sum_lanes(V v) {
   if constexpr (sizeof(V) == 2 * sizeof(T)) {
     return v[0] + v[1];
@@ -99,7 +99,7 @@ FLAMBEAU_INLINE __m256 two_halves(const float* low, const float* high) {
 }
 
 // Rows row(0) ... row(7) of eight floats to columns; the results are `width` apart.
-template <class Row>
+template<class Row>
 FLAMBEAU_INLINE void transpose_square(Row row, float* d, int64_t width) {
   for (int h = 0; h < 8; h += 4) {
     const __m256 a = two_halves(row(0) + h, row(4) + h), b = two_halves(row(1) + h, row(5) + h);
@@ -114,7 +114,7 @@ FLAMBEAU_INLINE void transpose_square(Row row, float* d, int64_t width) {
   }
 }
 // Four rows of four doubles.
-template <class Row>
+template<class Row>
 FLAMBEAU_INLINE void transpose_square(Row row, double* d, int64_t width) {
   const __m256d a = _mm256_loadu_pd(row(0)), b = _mm256_loadu_pd(row(1));
   const __m256d c = _mm256_loadu_pd(row(2)), e = _mm256_loadu_pd(row(3));
@@ -131,5 +131,5 @@ FLAMBEAU_INLINE void transpose_square(Row row, double* d, int64_t width) {
 // registers, arrays of vectors they often do not.
 #define FLAMBEAU_ROWS(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13)
 
-}  // namespace FLAMBEAU_ISA
-}  // namespace flambeau
+} // namespace FLAMBEAU_ISA
+} // namespace flambeau

@@ -72,7 +72,7 @@ constexpr auto kCallerSpin = std::chrono::microseconds(30);
 constexpr uint32_t kClosed = 0xffffffffu;
 
 // Polls until ready() or until the time is up; looks at the clock only now and then.
-template <class Ready>
+template<class Ready>
 bool spin_until(std::chrono::microseconds limit, Ready ready) {
   const auto deadline = Clock::now() + limit;
   for (;;) {
@@ -94,7 +94,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   void start() {
     sigset_t all, old;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);  // signals belong to the host's threads
+    pthread_sigmask(SIG_SETMASK, &all, &old); // signals belong to the host's threads
     try {
       for (int i = 0; i < wanted_; i++)
         std::thread([self = shared_from_this()] { self->work(); }).detach();
@@ -187,7 +187,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
       }
       if (stop_.load()) return;
       const uint64_t ticket = ticket_.load();
-      if (static_cast<uint32_t>(ticket) == kClosed) continue;  // a job is being written: look again
+      if (static_cast<uint32_t>(ticket) == kClosed) continue; // a job is being written: look again
       seen = ticket >> 32;
       take_chunks();
     }
@@ -297,7 +297,7 @@ std::exception_ptr run_region(int64_t n, int64_t grain, const ChunkFn& fn) {
   return error;
 }
 
-}  // namespace
+} // namespace
 
 int num_threads() {
   int n = thread_count.load(std::memory_order_relaxed);
@@ -333,4 +333,4 @@ void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t)> 
   if (error) std::rethrow_exception(error);
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -8,17 +8,17 @@
 
 namespace flambeau {
 
-template <class Signature>
+template<class Signature>
 class FunctionRef;
 
 // A non-owning reference to a callable; valid only while the callable lives.
-template <class R, class... Args>
+template<class R, class... Args>
 class FunctionRef<R(Args...)> {
  public:
-  template <class F>
+  template<class F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef> &&
              std::is_invocable_r_v<R, F&, Args...>)
-  FunctionRef(F&& f) noexcept  // NOLINT: implicit on purpose, so that a lambda can be passed
+  FunctionRef(F&& f) noexcept // NOLINT: implicit on purpose, so that a lambda can be passed
       : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
         call_([](void* o, Args... args) -> R {
           return (*static_cast<std::remove_reference_t<F>*>(o))(std::forward<Args>(args)...);
@@ -42,7 +42,7 @@ extern HostHooks host_hooks;
 // Threads that a region may use, the caller included. The default is the smallest of the affinity
 // mask, the cgroup's CPU quota and, where set, FLAMBEAU_NUM_THREADS or OMP_NUM_THREADS.
 int num_threads();
-void set_num_threads(int n);  // throws std::invalid_argument for n < 1
+void set_num_threads(int n); // throws std::invalid_argument for n < 1
 
 // Whether this thread is running a chunk; parallel_for is then serial.
 bool in_parallel_region();
@@ -53,4 +53,4 @@ bool in_parallel_region();
 // calls made while another thread is using the pool, run their chunks in order on the caller.
 void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t begin, int64_t end)> fn);
 
-}  // namespace flambeau
+} // namespace flambeau

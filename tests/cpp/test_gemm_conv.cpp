@@ -23,7 +23,7 @@ int64_t pick(int64_t low, int64_t high) {
   return std::uniform_int_distribution<int64_t>(low, high)(rng);
 }
 
-template <class T>
+template<class T>
 T random_value() {
   if constexpr (std::is_integral_v<T>)
     return static_cast<T>(pick(-3, 3));
@@ -33,25 +33,25 @@ T random_value() {
     return {random_value<typename T::value_type>(), random_value<typename T::value_type>()};
 }
 
-template <class T>
+template<class T>
 std::vector<T> random_vector(int64_t n) {
   std::vector<T> v(n);
   for (T& x : v) x = random_value<T>();
   return v;
 }
 
-#define CHECK(condition, ...)                             \
-  do {                                                    \
-    if (!(condition)) {                                   \
-      failures++;                                         \
-      std::printf("FAIL line %d: ", __LINE__);            \
-      std::printf(__VA_ARGS__);                           \
-      std::printf("\n");                                  \
-    }                                                     \
+#define CHECK(condition, ...)                  \
+  do {                                         \
+    if (!(condition)) {                        \
+      failures++;                              \
+      std::printf("FAIL line %d: ", __LINE__); \
+      std::printf(__VA_ARGS__);                \
+      std::printf("\n");                       \
+    }                                          \
   } while (0)
 
 // The largest difference, as a share of the sum of magnitudes that rounding acts on.
-template <class T, class W>
+template<class T, class W>
 double worst_error(const std::vector<T>& got, const std::vector<W>& want, double scale) {
   double worst = got.size() == want.size() ? 0 : 1e30;
   for (size_t i = 0; i < got.size() && i < want.size(); i++) {
@@ -61,21 +61,21 @@ double worst_error(const std::vector<T>& got, const std::vector<W>& want, double
   return worst;
 }
 
-template <class T>
+template<class T>
 constexpr double tolerance() {
   if constexpr (std::is_integral_v<T>) return 0;
   if (sizeof(T) == 4 || std::is_same_v<T, std::complex<float>>) return 2e-6;
   return 2e-14;
 }
 
-template <class T>
+template<class T>
 struct Wide {
-  using type = std::conditional_t<std::is_integral_v<T>, int64_t,
-                                  std::conditional_t<std::is_floating_point_v<T>, double,
-                                                     std::complex<double>>>;
+  using type = std::conditional_t<
+      std::is_integral_v<T>, int64_t,
+      std::conditional_t<std::is_floating_point_v<T>, double, std::complex<double>>>;
 };
 
-template <class T>
+template<class T>
 void test_gemm(int64_t m, int64_t n, int64_t k, bool ta, bool tb, T alpha, T beta) {
   using W = typename Wide<T>::type;
   const int64_t lda = (ta ? m : k) + pick(0, 3), ldb = (tb ? k : n) + pick(0, 3);
@@ -92,7 +92,7 @@ void test_gemm(int64_t m, int64_t n, int64_t k, bool ta, bool tb, T alpha, T bet
       out = W(alpha) * sum + (beta == T(0) ? W(0) : W(beta) * out);
       if constexpr (std::is_integral_v<T>) out = static_cast<T>(out);
       if constexpr (std::is_floating_point_v<T>)
-        if (beta == T(0)) c[i * ldc + j] = std::nan("");  // must not be read
+        if (beta == T(0)) c[i * ldc + j] = std::nan(""); // must not be read
     }
   auto serial = c;
   set_num_threads(1);
@@ -106,7 +106,7 @@ void test_gemm(int64_t m, int64_t n, int64_t k, bool ta, bool tb, T alpha, T bet
         sizeof(T), e);
 }
 
-template <class T>
+template<class T>
 void test_gemms(int rounds) {
   for (int r = 0; r < rounds; r++) {
     const int64_t most = r % 8 == 0 ? 300 : r % 2 == 0 ? 70 : 20;
@@ -118,7 +118,7 @@ void test_gemms(int rounds) {
   }
 }
 
-template <class T>
+template<class T>
 void test_batched() {
   for (int r = 0; r < 40; r++) {
     const int64_t batch = pick(0, 12), m = pick(1, 40), n = pick(1, 40), k = pick(0, 40);
@@ -141,7 +141,7 @@ int64_t out_size(int64_t in, int64_t kernel, int64_t stride, int64_t pad, int64_
 }
 
 // Calls f(x index, weight index, y index) for every product of the convolution.
-template <class F>
+template<class F>
 void for_each_product(const Conv3dShape& s, F f) {
   const int64_t ci = s.c_in / s.groups, co = s.c_out / s.groups;
   int64_t y = 0;
@@ -166,7 +166,7 @@ void for_each_product(const Conv3dShape& s, F f) {
           }
 }
 
-template <class T>
+template<class T>
 struct ConvCase {
   Conv3dShape s;
   std::vector<T> x, w, bias, dy;
@@ -193,7 +193,7 @@ struct ConvCase {
 
   const T* bias_data() const { return with_bias ? bias.data() : nullptr; }
 
-  template <class F>
+  template<class F>
   void check(const char* what, const std::vector<double>& want, double terms, F f) const {
     std::vector<T> one(want.size(), T(std::nan(""))), two(want.size(), T(std::nan("")));
     set_num_threads(1);
@@ -212,39 +212,40 @@ struct ConvCase {
   }
 };
 
-template <class T>
+template<class T>
 void test_conv2d(const ConvShape& s) {
-  const ConvCase<T> t({s.n, s.c_in, {1, s.h, s.w}, s.c_out, {1, s.kh, s.kw}, {1, s.oh, s.ow},
-                       {1, s.stride_h, s.stride_w}, {0, s.pad_h, s.pad_w},
-                       {1, s.dil_h, s.dil_w}, s.groups});
+  const ConvCase<T> t({s.n,
+                       s.c_in,
+                       {1, s.h, s.w},
+                       s.c_out,
+                       {1, s.kh, s.kw},
+                       {1, s.oh, s.ow},
+                       {1, s.stride_h, s.stride_w},
+                       {0, s.pad_h, s.pad_w},
+                       {1, s.dil_h, s.dil_w},
+                       s.groups});
   const double taps = double(s.kh * s.kw) / double(s.groups);
-  t.check("forward", t.y, s.c_in * taps, [&](T* y) {
-    conv2d_forward<T>(s, t.x.data(), t.w.data(), t.bias_data(), y);
-  });
-  t.check("backward input", t.dx, s.c_out * taps, [&](T* dx) {
-    conv2d_backward_input<T>(s, t.dy.data(), t.w.data(), dx);
-  });
-  t.check("backward weight", t.dw, double(s.n * s.oh * s.ow), [&](T* dw) {
-    conv2d_backward_weight<T>(s, t.x.data(), t.dy.data(), dw);
-  });
+  t.check("forward", t.y, s.c_in * taps,
+          [&](T* y) { conv2d_forward<T>(s, t.x.data(), t.w.data(), t.bias_data(), y); });
+  t.check("backward input", t.dx, s.c_out * taps,
+          [&](T* dx) { conv2d_backward_input<T>(s, t.dy.data(), t.w.data(), dx); });
+  t.check("backward weight", t.dw, double(s.n * s.oh * s.ow),
+          [&](T* dw) { conv2d_backward_weight<T>(s, t.x.data(), t.dy.data(), dw); });
 }
 
-template <class T>
+template<class T>
 void test_conv3d(const Conv3dShape& s) {
   const ConvCase<T> t(s);
   const double taps = double(s.kernel[0] * s.kernel[1] * s.kernel[2]) / double(s.groups);
-  t.check("3d forward", t.y, s.c_in * taps, [&](T* y) {
-    conv3d_forward<T>(s, t.x.data(), t.w.data(), t.bias_data(), y);
-  });
-  t.check("3d backward input", t.dx, s.c_out * taps, [&](T* dx) {
-    conv3d_backward_input<T>(s, t.dy.data(), t.w.data(), dx);
-  });
-  t.check("3d backward weight", t.dw, double(s.n * s.out[0] * s.out[1] * s.out[2]), [&](T* dw) {
-    conv3d_backward_weight<T>(s, t.x.data(), t.dy.data(), dw);
-  });
+  t.check("3d forward", t.y, s.c_in * taps,
+          [&](T* y) { conv3d_forward<T>(s, t.x.data(), t.w.data(), t.bias_data(), y); });
+  t.check("3d backward input", t.dx, s.c_out * taps,
+          [&](T* dx) { conv3d_backward_input<T>(s, t.dy.data(), t.w.data(), dx); });
+  t.check("3d backward weight", t.dw, double(s.n * s.out[0] * s.out[1] * s.out[2]),
+          [&](T* dw) { conv3d_backward_weight<T>(s, t.x.data(), t.dy.data(), dw); });
 }
 
-template <class T>
+template<class T>
 void test_convs(int rounds) {
   for (int r = 0; r < rounds; r++) {
     ConvShape s{};
@@ -283,7 +284,7 @@ void test_convs(int rounds) {
   }
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 300;
