@@ -257,15 +257,24 @@ def _polygamma(self, n):
     return fb.special.polygamma(n, self)
 
 
+def _need(name, *tensors):
+    for i, t in enumerate(tensors):
+        if not is_tensor(t):
+            raise TypeError(f"{name}(): argument '{('input', 'other')[i]}' (position {i + 1}) must be "
+                            f"Tensor, not {type(t).__name__}")
+
+
 @composite(method=True, inplace=True, out=True)
 def igamma(input, other):
     """Regularised lower incomplete gamma function P(input, other)."""
+    _need("igamma", input, other)
     return fb.special.gammainc(input, other)
 
 
 @composite(method=True, inplace=True, out=True)
 def igammac(input, other):
     """Regularised upper incomplete gamma function Q(input, other)."""
+    _need("igammac", input, other)
     return fb.special.gammaincc(input, other)
 
 
