@@ -12,7 +12,8 @@ def table(text, columns):
     out = {}
     for line in text.strip().splitlines():
         row, entries = line.split(":")
-        out.update({(row, c): e for c, e in zip(columns, entries.split(), strict=True)})
+        pairs = zip(columns, entries.split(), strict=True)
+        out.update({(row, c): e for c, e in pairs if e != "-"})
     return out
 
 
