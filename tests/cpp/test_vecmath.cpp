@@ -3,6 +3,8 @@
 #include <cstring>
 #include <vector>
 
+#include "../../csrc/cpu/philox.h"
+#include "../../csrc/cpu/philox_tables.h"
 #include "../../csrc/cpu/vecmath.h"
 
 namespace m = flambeau::math;
@@ -157,9 +159,61 @@ R (*oracle(const char* name))(R) {
   return ref_rsqrt<R>;
 }
 
+void expect(bool ok, const char* what) {
+  std::printf("%-40s %s\n", what, ok ? "ok" : "WRONG");
+  failures += !ok;
+}
+
+// The known answers that come with Random123 (Salmon et al. 2011).
+void check_philox() {
+  const uint32_t known[3][10] = {
+      {0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
+      {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
+      {0xa4093822, 0x299f31d0, 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xd16cfe09,
+       0x94fdcceb, 0x5001e420, 0x24126ea1}};
+  for (auto& k : known) {
+    uint32_t out[4];
+    flambeau::philox_block(k, k + 2, out);
+    expect(!std::memcmp(out, k + 6, 16), "philox known answer");
+  }
+  // Every filler: the same bits from each instruction set, and from the middle of the stream.
+  const flambeau::PhiloxFill flambeau::PhiloxTable::*fills[] = {
+      &flambeau::PhiloxTable::bits32,        &flambeau::PhiloxTable::bits64,
+      &flambeau::PhiloxTable::uniform32,     &flambeau::PhiloxTable::uniform64,
+      &flambeau::PhiloxTable::normal32,      &flambeau::PhiloxTable::normal64,
+      &flambeau::PhiloxTable::exponential32, &flambeau::PhiloxTable::exponential64,
+      &flambeau::PhiloxTable::bernoulli,     &flambeau::PhiloxTable::randint32,
+      &flambeau::PhiloxTable::randint64};
+  const flambeau::Stream s = {uint64_t(987654321) << 20, 0xfffffff0u, 0.3, 1.7, -5, 1000};
+  const int64_t n = 10007;
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  for (auto f : fills) {
+    std::vector<double> a(n), b(n), c(n), d(n);
+    (flambeau::philox_base::table.*f)(s, a.data(), 0, n);
+    (flambeau::philox_base::table.*f)(s, d.data(), 0, 2048);
+    (flambeau::philox_base::table.*f)(s, d.data(), 2048, n);
+    if (avx2) (flambeau::philox_avx2::table.*f)(s, b.data(), 0, n);
+    if (avx512) (flambeau::philox_avx512::table.*f)(s, c.data(), 0, n);
+    expect(!std::memcmp(a.data(), d.data(), size_t(n) * 8), "filler: independent of the cut");
+    expect(!avx2 || !std::memcmp(a.data(), b.data(), size_t(n) * 8), "filler: AVX2 the same");
+    expect(!avx512 || !std::memcmp(a.data(), c.data(), size_t(n) * 8), "filler: AVX-512 the same");
+  }
+  std::vector<uint32_t> words(n);
+  flambeau::random::fill_random_bits(words.data(), n, s.seed, s.offset);
+  bool same = true;
+  for (int64_t i = 0; i < n; ++i) {
+    uint32_t out[4];
+    flambeau::philox_block(s.seed, s.offset + uint64_t(i) / 4, out);
+    same &= words[size_t(i)] == out[i % 4];
+  }
+  expect(same, "filler: word i is word i % 4 of block i / 4");
+}
+
 }  // namespace
 
 int main() {
+  check_philox();
   const std::vector<float> f = all_floats();
   const std::vector<double> d = all_doubles();
   std::printf("%zu floats, %zu doubles each\n", f.size(), d.size());
