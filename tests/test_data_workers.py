@@ -245,7 +245,7 @@ def test_workers_have_their_own_seeds():
 
     def pass_with(seed):
         fb.manual_seed(seed)
-        return [b for b in D.DataLoader(Acts(draw, 4), batch_size=None, num_workers=2)]
+        return list(D.DataLoader(Acts(draw, 4), batch_size=None, num_workers=2))
 
     first = pass_with(0)
     assert first == pass_with(0) and first != pass_with(1)

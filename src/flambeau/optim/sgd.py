@@ -109,22 +109,21 @@ def sgd(
 
     A None in ``momentum_buffers`` is replaced, in the list, by a copy of the gradient.
     """
-    if (
-        _fused_sgd is not None
-        and not differentiable
-        and _fused_sgd(
+    if _fused_sgd is not None and not differentiable:
+        buffers = momentum_buffers if momentum != 0 else []
+        # The first step, which makes the buffers, is the composite's.
+        if all(b is not None for b in buffers) and _fused_sgd(
             params,
             grads,
-            momentum_buffers,
+            buffers,
             scalar(lr),
             momentum,
             dampening,
             scalar(weight_decay),
             nesterov,
             maximize,
-        )
-    ):
-        return
+        ):
+            return
     with flambeau.set_grad_enabled(differentiable):
         composite_sgd(
             params,
