@@ -8,7 +8,7 @@
 
 namespace flambeau {
 
-const ReduceKernel& reduce_kernel(Reduce kind, DType in) {
+const ReduceTable& reduce_table() {
   static const ReduceTable table = [] {
     ReduceTable t{};
     if (cpu_has_avx512()) reduce_avx512::fill_table(t);
@@ -16,7 +16,10 @@ const ReduceKernel& reduce_kernel(Reduce kind, DType in) {
     else reduce_base::fill_table(t);
     return t;
   }();
-  return table.k[int(kind)][int(in)];
+  return table;
+}
+const ReduceKernel& reduce_kernel(Reduce kind, DType in) {
+  return reduce_table().k[int(kind)][int(in)];
 }
 
 namespace {

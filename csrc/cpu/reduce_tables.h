@@ -1,12 +1,13 @@
 // Reductions: the kernel tables of each instruction set, and the driver that walks the tensor.
 #pragma once
 #include "../core/tensor.h"
+#include "reduce_rows.h"
 
 namespace flambeau {
 
 enum class Reduce : uint8_t {
   Sum, Mean, NanSum, Prod, Max, Min, Any, All, Count, Norm0, Norm1, Norm2, NormMax, NormMin, Var,
-  Std, Last
+  Std, VarMean, Last
 };
 
 // A reduction keeps one state for each output. Kernels see elements of type `in`, side by side.
@@ -24,12 +25,28 @@ struct ReduceKernel {
 constexpr int kReduceColumns = 512;
 constexpr int kReduceState = 24;  // the largest state
 
+// Extremes with their positions: of rows, and of at most kReduceColumns columns of n rows.
+struct ArgKernel {
+  void (*rows)(const char* x, int64_t stride, int64_t rows, int64_t n, void* best, int64_t* at);
+  void (*cols)(const char* x, int64_t stride, int64_t n, int64_t width, void* best, int64_t* at);
+};
+
 struct ReduceTable {
   ReduceKernel k[int(Reduce::Last)][kDTypes];
+  ArgKernel arg[2][kDTypes];  // minimum, maximum
+  RowKernels<float> f32;
+  RowKernels<double> f64;
 };
 namespace reduce_base { void fill_table(ReduceTable& t); }
 namespace reduce_avx2 { void fill_table(ReduceTable& t); }
 namespace reduce_avx512 { void fill_table(ReduceTable& t); }
+
+const ReduceTable& reduce_table();  // that of this processor
+template <class T>
+const RowKernels<T>& row_kernels() {
+  if constexpr (sizeof(T) == 4) return reduce_table().f32;
+  else return reduce_table().f64;
+}
 
 // The kernel for elements of a compute type; state is 0 where there is none.
 const ReduceKernel& reduce_kernel(Reduce kind, DType in);

@@ -1,0 +1,40 @@
+// Kernels over whole rows (softmax, normalisation), as tables of functions.
+#pragma once
+#include <cstdint>
+
+namespace flambeau {
+
+template <class T>
+struct RowKernels {
+  // y = softmax of the n elements of x (its logarithm when `log`).
+  void (*softmax)(const T* x, T* y, int64_t n, bool log);
+  // out = gradient of that, from the gradient g and the output y.
+  void (*softmax_backward)(const T* g, const T* y, T* out, int64_t n, bool log);
+  // The same for `width` columns (at most kColumns) of n rows, `stride` elements apart.
+  void (*softmax_cols)(const T* x, T* y, int64_t n, int64_t stride, int64_t width, bool log);
+  void (*softmax_backward_cols)(const T* g, const T* y, T* out, int64_t n, int64_t stride,
+                                int64_t width, bool log);
+  T (*logsumexp)(const T* x, int64_t n);
+  // out = scale * (softmax of x, given its logsumexp).
+  void (*softmax_scaled)(const T* x, T lse, T scale, T* out, int64_t n);
+  // y = (x - mean) / sqrt(var + eps) * w + b; w and b may be null. rms: no mean.
+  void (*norm)(const T* x, const T* w, const T* b, T* y, int64_t n, double eps, bool rms, T* mean,
+               T* rstd);
+  // out = gradient by x; dw and db (may be null) take in the row's share.
+  void (*norm_backward)(const T* g, const T* x, const T* w, T mean, T rstd, bool rms, int64_t n,
+                        T* out, T* dw, T* db);
+  // sums[0] = sum of g, sums[1] = sum of g * (x - mean).
+  void (*dot)(const T* g, const T* x, int64_t n, T mean, double* sums);
+  // out = a * g + b * x + c.
+  void (*affine)(const T* g, const T* x, T* out, int64_t n, T a, T b, T c);
+  void (*scale_shift)(const T* x, T* out, int64_t n, T a, T c);
+  // The same with a coefficient for each column.
+  void (*dot_cols)(const T* g, const T* x, int64_t stride, int64_t rows, int64_t n, const T* mean,
+                   double* s1, double* s2);
+  void (*affine_cols)(const T* g, const T* x, T* out, int64_t n, const T* a, const T* b,
+                      const T* c);
+  void (*scale_shift_cols)(const T* x, T* out, int64_t n, const T* a, const T* c);
+  static constexpr int kColumns = 128;
+};
+
+}  // namespace flambeau
