@@ -73,6 +73,7 @@ struct ExtremeDim final : OpOf<ExtremeDim> {
   int64_t dim;
   const char* name() const override { return largest ? "max" : "min"; }
   Specs infer(const Inputs& in) override {
+    shape = in[0].shape();
     Dims s = kept_shape(in[0], dim, keepdim);
     return {{s, in[0].dtype()}, {s, DType::I64}};
   }
@@ -85,10 +86,7 @@ struct ExtremeDim final : OpOf<ExtremeDim> {
     run_arg(largest, x, dim, v, out[1]);
     copy_values(out[0], v);
   }
-  Saves saves(const Inputs& in) const override {
-    shape = in[0].shape();
-    return {0, 2};
-  }
+  Saves saves(const Inputs&) const override { return {0, 2}; }
   uint32_t not_differentiable() const override { return 2; }
   Grads vjp(const Saved& s, const Grads& g) override {
     Tensor zero = zeros(shape, g[0].dtype(), g[0].device());
@@ -97,7 +95,7 @@ struct ExtremeDim final : OpOf<ExtremeDim> {
     return {scatter_add(zero, dim, keepdim ? at : unsqueeze(at, dim),
                         keepdim ? g[0] : unsqueeze(g[0], dim))};
   }
-  mutable Dims shape;
+  Dims shape;
 };
 
 struct ArgExtreme final : OpOf<ArgExtreme> {

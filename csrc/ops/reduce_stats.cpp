@@ -64,7 +64,7 @@ struct VarMean final : OpOf<VarMean> {
   uint64_t mask;
   bool keepdim, root;
   double correction;
-  mutable ReduceOp helper;
+  ReduceOp helper;
   const char* name() const override { return root ? "std_mean" : "var_mean"; }
   Specs infer(const Inputs& in) override {
     helper.row = &kVar;
