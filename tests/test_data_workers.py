@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -269,3 +270,49 @@ def test_pickled_batches_without_shared_memory(monkeypatch):
 
     monkeypatch.setattr(transport, "_SHARED", "/nowhere")
     assert plain(D.DataLoader(Images(), 4, num_workers=1)) == plain(D.DataLoader(Images(), 4))
+
+
+@pytest.mark.parametrize("n, kind", [(0, "process"), (1, "process"), (2, "thread")])
+def test_a_pass_can_be_resumed(n, kind):
+    def loader(seeded, stream=False):
+        data = Numbers(14) if stream else list(range(14))
+        g = None
+        if seeded:
+            g = fb.Generator()
+            g.manual_seed(7)
+        return D.DataLoader(
+            data, 3, shuffle=not stream, generator=g, num_workers=n, worker_type=kind
+        )
+
+    for seeded in (True, False):
+        for stop in (1, 4):
+            fb.manual_seed(5)
+            first = loader(seeded)
+            assert len(list(first)) == 5  # a pass before the one that is interrupted
+            running = iter(first)
+            seen = [next(running).tolist() for _ in range(stop)]
+            state = pickle.loads(pickle.dumps(first.state_dict()))
+            want = [b.tolist() for b in running] + [b.tolist() for b in first]
+            assert first.state_dict()["num_yielded"] == 0
+            second = loader(seeded)
+            second.load_state_dict(state)
+            rest = [b.tolist() for b in second]
+            assert rest == want[: 5 - stop]
+            assert sorted(sum(seen + rest, [])) == list(range(14))
+            if seeded:  # the generator goes on as well
+                assert [b.tolist() for b in second] == want[5 - stop :]
+    first = loader(False, stream=True)
+    running = iter(first)
+    next(running)
+    second = loader(False, stream=True)
+    second.load_state_dict(first.state_dict())
+    assert [b.tolist() for b in second] == [b.tolist() for b in running]
+
+
+class Numbers(D.IterableDataset):
+    def __init__(self, n):
+        self.n = n
+
+    def __iter__(self):
+        info = D.get_worker_info()
+        return iter(range(self.n) if info is None else range(info.id, self.n, info.num_workers))

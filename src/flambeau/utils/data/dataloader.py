@@ -7,12 +7,11 @@ import types
 import warnings
 import weakref
 
-import flambeau
-
 from ._utils.collate import default_collate, default_convert
-from ._utils.worker import Fetcher, get_worker_info
-from .dataset import Dataset, IterableDataset, batch_getter
-from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
+from ._utils.worker import get_worker_info
+from ._utils.iterators import SingleIter, WorkerIter
+from .dataset import Dataset, IterableDataset
+from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 __all__ = [
     "DataLoader", "Dataset", "IterableDataset", "Sampler", "default_collate", "default_convert",
@@ -103,7 +102,9 @@ class DataLoader:
         if collate_fn is None:
             collate_fn = default_collate if self._auto_collation else default_convert
         self.collate_fn = collate_fn
-        self._iterator = None
+        self._iterator = None  # of persistent workers
+        self._latest = None  # a weak reference to the iterator last handed out
+        self._resume = None  # where the next pass begins, if not at the beginning
         self._reported_length = None
         self._fixed = True
         self.check_worker_number_rationality()
@@ -137,14 +138,44 @@ class DataLoader:
 
     def __iter__(self):
         if self.num_workers == 0:
-            return _SingleIter(self)
-        if not self.persistent_workers:
-            return _WorkerIter(self)
-        if self._iterator is None:
-            self._iterator = _WorkerIter(self)
+            iterator = SingleIter(self)
+        elif not self.persistent_workers:
+            iterator = WorkerIter(self)
+        elif self._iterator is None:
+            iterator = self._iterator = WorkerIter(self)
         else:
-            self._iterator.restart()
-        return self._iterator
+            iterator = self._iterator
+            iterator.restart(self)
+        self._latest = weakref.ref(iterator)
+        return iterator
+
+    def state_dict(self) -> dict:
+        """Return how far the running pass has come, so that another loader can go on from there.
+
+        Between passes it says "at the beginning". Flambeau's own samplers are restored through
+        the random state that the pass began with; the state of an own sampler is yours to keep.
+        """
+        iterator = self._latest and self._latest()
+        running = iterator is not None and not iterator.finished
+        return {
+            "num_yielded": iterator._num_yielded if running else 0,
+            "rng_at_start": iterator._rng_at_start if running else None,
+        }
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Let the next pass go on where :meth:`state_dict` was taken, with the next batch.
+
+        >>> import flambeau as fb
+        >>> loader = fb.utils.data.DataLoader(range(4))
+        >>> running = iter(loader)
+        >>> int(next(running))
+        0
+        >>> again = fb.utils.data.DataLoader(range(4))
+        >>> again.load_state_dict(loader.state_dict())
+        >>> [int(batch) for batch in again]
+        [1, 2, 3]
+        """
+        self._resume = state_dict if state_dict["rng_at_start"] is not None else None
 
     def __len__(self) -> int:
         if self._dataset_kind == _DatasetKind.Map:
@@ -240,186 +271,3 @@ def _checked_context(context, num_workers: int):
             f"specifying the start method, but got multiprocessing_context={context}"
         )
     return context
-
-
-class _BaseIter:
-    """What one pass needs, whoever loads the batches."""
-
-    def __init__(self, loader):
-        # Not the loader itself: it may hold this iterator, and a cycle would keep workers alive.
-        self._index_sampler = loader._index_sampler
-        self._is_stream = loader._dataset_kind == _DatasetKind.Iterable
-        self._promised = loader._reported_length and len(loader)
-        self._fetcher_args = (
-            self._is_stream, loader._auto_collation, loader.collate_fn, loader.drop_last,
-        )
-        self._pin = bool(loader.pin_memory) and flambeau.cuda.is_available()
-        self._num_yielded = 0
-
-    def __iter__(self):
-        return self
-
-    def __len__(self) -> int:
-        return len(self._index_sampler)
-
-    def __getstate__(self):
-        raise NotImplementedError(f"{type(self).__name__} cannot be pickled")
-
-    def _note_stream(self, batch):
-        """Warn when a stream gives more batches than its length promised."""
-        self._num_yielded += 1
-        if self._promised is not None and self._num_yielded > self._promised:
-            warnings.warn(
-                f"Length of IterableDataset was reported to be {self._promised} batches (when "
-                f"accessing len(dataloader)), but {self._num_yielded} have been fetched. With "
-                "workers, divide the stream among them with get_worker_info().",
-                stacklevel=3,
-            )
-        return batch
-
-
-class _SingleIter(_BaseIter):
-    """Loads batches in the thread that asks for them."""
-
-    def __init__(self, loader):
-        super().__init__(loader)
-        indices = None
-        if getattr(loader.dataset, "_compact_indices", False) and loader._auto_collation:
-            batches = loader.batch_sampler
-            if isinstance(batches, BatchSampler) and batch_getter(loader.dataset) is not None:
-                indices = batches._compact()
-        self._indices = iter(loader._index_sampler) if indices is None else indices
-        draw_seed(loader.generator)  # as with workers, so that the random stream is the same
-        self._fetch = Fetcher(loader.dataset, *self._fetcher_args)
-
-    def __next__(self):
-        batch = self._fetch(next(self._indices))
-        if self._pin:
-            batch = pin_memory(batch)
-        return self._note_stream(batch) if self._is_stream else batch
-
-
-class _WorkerIter(_BaseIter):
-    """Hands indices to workers in turn and returns their batches in order."""
-
-    def __init__(self, loader):
-        super().__init__(loader)
-        from ._utils.crew import ProcessCrew, ThreadCrew
-
-        self._count = loader.num_workers
-        self._ahead = loader.prefetch_factor * self._count
-        self._in_order, self._timeout = loader.in_order, loader.timeout
-        self._generator = loader.generator
-        self._keeper = weakref.ref(loader) if loader.persistent_workers else None
-        self._epoch = 0
-        self._indices = iter(loader._index_sampler)
-        seed = draw_seed(loader.generator)
-        crew = ThreadCrew if loader.worker_type == "thread" else ProcessCrew
-        self._crew = crew(loader, seed, self._fetcher_args)
-        self._begin()
-
-    def restart(self) -> None:
-        """Begin another pass with the same workers."""
-        self._indices = iter(self._index_sampler)
-        draw_seed(self._generator)
-        self._begin()
-
-    def _begin(self) -> None:
-        self._epoch += 1
-        self._num_yielded = 0
-        self._sent = self._next = 0
-        self._turn = 0
-        self._arrived: dict = {}
-        self._owner: dict = {}
-        self._active = [True] * self._count
-        self._load = [0] * self._count
-        for worker in range(self._count):
-            self._crew.send(worker, ("start", self._epoch))
-        for _ in range(self._ahead):
-            self._dispatch()
-
-    def _dispatch(self) -> None:
-        """Send one more batch of indices to the worker whose turn it is."""
-        if not any(self._active):
-            return
-        if self._in_order:
-            while not self._active[self._turn]:
-                self._turn = (self._turn + 1) % self._count
-            worker = self._turn
-            self._turn = (self._turn + 1) % self._count
-        else:
-            candidates = [w for w in range(self._count) if self._active[w]]
-            worker = min(candidates, key=self._load.__getitem__)
-        try:
-            index = next(self._indices)
-        except StopIteration:
-            self._active = [False] * self._count
-            return
-        self._owner[self._sent] = worker
-        self._load[worker] += 1
-        self._crew.send(worker, (self._epoch, self._sent, index))
-        self._sent += 1
-
-    def _receive(self) -> None:
-        for epoch, number, kind, value in self._crew.receive(self._timeout):
-            if epoch == self._epoch:
-                self._load[self._owner[number]] -= 1
-                self._arrived[number] = (kind, value)
-
-    def _next_answer(self):
-        if not self._owner and self._ahead == 0:
-            self._dispatch()
-        while self._owner:
-            if self._in_order:
-                number = self._next if self._next in self._arrived else None
-            else:
-                number = next(iter(self._arrived), None)
-            if number is None:
-                self._receive()
-                continue
-            self._next += 1
-            return self._owner.pop(number), *self._arrived.pop(number)
-        return None
-
-    def __next__(self):
-        try:
-            while (answer := self._next_answer()) is not None:
-                worker, kind, value = answer
-                if kind == "end":
-                    self._active[worker] = False
-                    self._dispatch()
-                    continue
-                if kind == "error":
-                    value.reraise()
-                self._dispatch()
-                if self._pin:
-                    value = pin_memory(value)
-                return self._note_stream(value) if self._is_stream else value
-        except BaseException:
-            self._stop()
-            raise
-        if self._keeper is None:
-            self._crew.close()
-        raise StopIteration
-
-    def _stop(self) -> None:
-        """End the workers after trouble; a persistent loader will start new ones."""
-        self._owner.clear()
-        self._active = [False] * self._count
-        keeper = self._keeper and self._keeper()
-        if keeper is not None and keeper._iterator is self:
-            keeper._iterator = None
-        self._crew.close()
-
-
-def pin_memory(data):
-    """Copy the tensors inside ``data`` to page-locked memory, from which a GPU copies faster."""
-    if isinstance(data, flambeau.Tensor) or hasattr(data, "pin_memory"):
-        return data.pin_memory()
-    if isinstance(data, dict):
-        return {key: pin_memory(value) for key, value in data.items()}
-    if isinstance(data, tuple) and hasattr(data, "_fields"):
-        return type(data)(*map(pin_memory, data))
-    if isinstance(data, (list, tuple)):
-        return type(data)(map(pin_memory, data))
-    return data
