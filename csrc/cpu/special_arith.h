@@ -12,7 +12,7 @@ namespace flambeau::math {
 // a - trunc(a/b) b. With |a/b| < 2^28 the double product and difference are exact for floats.
 FB_MATH float fmod(float a, float b) {
   const double x = abs(a), y = abs(b), q = x / y;
-  if (!(q < 0x1p28)) return __builtin_fmodf(a, b);
+  if (!(q < 0x1p28) || y == inf_d) return __builtin_fmodf(a, b);
   double r = x - double(int32_t(q)) * y;
   r = r < 0.0 ? r + y : r;
   return copysign(float(r), a);

@@ -201,15 +201,16 @@ FB_MATH double asin_tail(double z) {
 inline constexpr double pi_2 = 0x1.921fb54442d18p+0, pi_2_lo = 0x1.1a62633145c07p-54;
 // atan(n/d) for 0 <= n, 0 < d; above tan(pi/8) it turns the angle by pi/4 or pi/2.
 FB_MATH double atan_ratio(double n, double d) {
-  const bool high = n > d * 0x1.3504f333f9de6p+1, mid = !high && n > d * 0x1.a827999fcef32p-2;
-  const double num = high ? -d : mid ? n - d : n, den = high ? n : mid ? n + d : d;
+  const bool high = n > d * 0x1.3504f333f9de6p+1, mid = n > d * 0x1.a827999fcef32p-2;
+  const double num_mid = mid ? n - d : n, den_mid = mid ? n + d : d;
+  const double num = high ? -d : num_mid, den = high ? n : den_mid;
   const double q = num / den, z = q * q;
   const double p = horner(z, 0x1.0b8c5e12afd8bp-6, -0x1.1b8b0ff7ca45dp-5, 0x1.750173914a237p-5,
                           -0x1.ac82c9bb11318p-5, 0x1.e19b40a7f5c4dp-5, -0x1.110e95e10e6b7p-4,
                           0x1.3b1393ab2d03ep-4, -0x1.745d1665a95a2p-4, 0x1.c71c71c32f212p-4,
                           -0x1.249249248dbacp-3, 0x1.9999999999957p-3, -0x1.5555555555555p-2);
-  const double base = high ? pi_2 : mid ? 0.5 * pi_2 : 0.0;
-  const double low = high ? pi_2_lo : mid ? 0.5 * pi_2_lo : 0.0;
+  const double base_mid = mid ? 0.5 * pi_2 : 0.0, low_mid = mid ? 0.5 * pi_2_lo : 0.0;
+  const double base = high ? pi_2 : base_mid, low = high ? pi_2_lo : low_mid;
   return base + (fmadd(q * z, p, low) + q);
 }
 }  // namespace detail
@@ -231,7 +232,8 @@ FB_MATH double acos(double x) {
 }
 FB_MATH double atan(double x) {
   const double a = abs(x), y = detail::atan_ratio(a < inf_d ? a : 1.0, 1.0);
-  return copysign(a < inf_d ? y : a == inf_d ? detail::pi_2 : a, x);
+  const double edge = a == inf_d ? detail::pi_2 : a;
+  return copysign(a < inf_d ? y : edge, x);
 }
 
 FB_MATH double atan2(double y, double x) { return __builtin_atan2(y, x); }
