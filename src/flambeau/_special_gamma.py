@@ -21,7 +21,7 @@ def _hurwitz(s, q):
     w = q + n
     power = w ** -s
     total = total + power * w / (s - 1) + power / 2
-    term = s * power / w
+    term = s * power / w / 2
     for j, b in enumerate(_BERNOULLI):
         total = total + term * b
         term = term * (s + 2 * j + 1) * (s + 2 * j + 2) / ((2 * j + 3) * (2 * j + 4)) / (w * w)
@@ -144,7 +144,7 @@ def _series(a, x):
     for k in range(1, 100_000):
         term = term * x / (a + k)
         total = total + term
-        if k % 16 == 0 and not bool((term > total * 1e-17).any()):
+        if k % 16 == 0 and not bool((term > total * 1e-16).any()):
             break
     return total
 
@@ -163,7 +163,7 @@ def _fraction(a, x):
         c = b + an / c
         c = fb.where(c.abs() < tiny, fb.full_like(c, tiny), c)
         h = h * d * c
-        if k % 16 == 0 and not bool(((d * c - 1).abs() > 1e-16).any()):
+        if k % 16 == 0 and not bool(((d * c - 1).abs() > 5e-16).any()):
             break
     return h
 

@@ -43,7 +43,7 @@ def exponential(M, *, center=None, tau=1.0, sym=True, dtype=None, layout=None, d
     if M == 0:
         return _one(M, dtype, device, requires_grad)
     k, n = _points(M, sym, device)
-    center = (n if M > 1 or not sym else 0) / 2 if center is None else center
+    center = (n if M > 1 else 0) / 2 if center is None else center
     return _done((-(k - center).abs() / tau).exp(), dtype, requires_grad)
 
 
@@ -56,7 +56,7 @@ def cosine(M, *, sym=True, dtype=None, layout=None, device=None, requires_grad=F
     """
     dtype = _setup("cosine", M, dtype, layout, device)
     k, _ = _points(M, sym, device)
-    return _done((fb.pi * (k + 0.5) / (M if sym else M + 1)).sin(), dtype, requires_grad)
+    return _done((fb.pi * (k + 0.5) / (M if sym or M <= 1 else M + 1)).sin(), dtype, requires_grad)
 
 
 def gaussian(M, *, std=1.0, sym=True, dtype=None, layout=None, device=None, requires_grad=False):
@@ -65,7 +65,7 @@ def gaussian(M, *, std=1.0, sym=True, dtype=None, layout=None, device=None, requ
     if std <= 0:
         raise ValueError(f"Standard deviation must be positive, got: {std} instead.")
     k, _ = _points(M, sym, device)
-    z = (k - (M - 1 if sym else M) / 2) / std
+    z = (k - (M - 1 if sym or M <= 1 else M) / 2) / std
     return _done((-z * z / 2).exp(), dtype, requires_grad)
 
 
