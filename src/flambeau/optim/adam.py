@@ -183,7 +183,7 @@ def adam(
             grads,
             exp_avgs,
             exp_avg_sqs,
-            max_exp_avg_sqs,
+            max_exp_avg_sqs if amsgrad else [],
             state_steps,
             scalar(lr),
             scalar(beta1),
