@@ -330,13 +330,13 @@ def _as_parameter(value):
     return value
 
 
-def _describe(value):
+def _describe(value, type_name=None):
     """The text of one entry in the repr of a parameter container."""
     if isinstance(value, Tensor):
         kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
         size = "x".join(str(n) for n in value.shape)
         where = "" if value.device.type == "cpu" else f" ({value.device})"
-        return f"{kind} containing: [{str(value.dtype)} of size {size}{where}]"
+        return f"{kind} containing: [{type_name or value.dtype} of size {size}{where}]"
     return f"Object of type: {type(value).__name__}"
 
 
@@ -503,7 +503,11 @@ class ParameterDict(Module):
 
     def extra_repr(self):
         """One line an entry."""
-        return "\n".join(f"  ({k}): " + _describe(v) for k, v in self.items())
+        lines = []
+        for key, value in self.items():
+            name = value.type() if isinstance(value, Tensor) else None
+            lines.append(f"  ({key}): " + _describe(value, name))
+        return "\n".join(lines)
 
     def __call__(self, input):
         raise RuntimeError("ParameterDict should not be called.")

@@ -80,14 +80,18 @@ class _Orthogonal(Module):
 
 
 def _householder(A):
-    """The product of the reflections whose vectors are the unit lower columns of A."""
+    """The product of the reflections whose vectors are the unit lower columns of A.
+
+    The integer part of A's diagonal (1 or -1) signs the columns.
+    """
     n, k = A.shape[-2:]
+    signs = A.diagonal(dim1=-2, dim2=-1).detach().trunc().unsqueeze(-2)
     A = A.tril(-1) + fb.eye(n, k, dtype=A.dtype, device=A.device)
     Q = fb.eye(n, dtype=A.dtype, device=A.device)
     for i in range(k):
         v = A[..., :, i : i + 1]
         Q = Q - (Q @ v) @ (v.mT * (2.0 / v.square().sum((-2, -1), keepdim=True)))
-    return Q[..., :k]
+    return Q[..., :k] * signs
 
 
 def orthogonal(module, name="weight", orthogonal_map=None, *, use_trivialization=True):
