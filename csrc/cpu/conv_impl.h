@@ -55,10 +55,106 @@ void pack_taps(int64_t len, int cols, int width, const T* src, const int64_t* of
     for (int64_t p = 0; p < len; p++) dst[p * width + j] = T(0);
 }
 
+// One tile of MR pixels times NV vectors of output channels, in registers for the whole of k.
+template<class T, int MR, int NV>
+void gather(int64_t k, const int64_t* offset, const T* src, const int64_t* pixel, const T* b,
+            int64_t bs, const T* init, T* c, int64_t ldc, int last) {
+  using V = Vec<T>;
+  constexpr int L = kLanes<T>;
+  const V x_init = load<V>(init), y_init = NV == 2 ? load<V>(init + (NV - 1) * L) : V{};
+#define FLAMBEAU_INIT(i) V x##i = x_init, y##i = y_init;
+  FLAMBEAU_ROWS(FLAMBEAU_INIT)
+  for (int64_t p = 0; p < k; p++) {
+    const T* s = src + offset[p];
+    const V b0 = kMasks && NV == 1 ? load_part<T>(b, last) : load<V>(b);
+    V b1{};
+    if constexpr (NV == 2) b1 = kMasks ? load_part<T>(b + L, last) : load<V>(b + L);
+#define FLAMBEAU_FMA(i)                    \
+  if constexpr (MR > i) {                  \
+    const V a = broadcast<V>(s[pixel[i]]); \
+    x##i += a * b0;                        \
+    if constexpr (NV == 2) y##i += a * b1; \
+  }
+    FLAMBEAU_ROWS(FLAMBEAU_FMA)
+    b += bs;
+  }
+#define FLAMBEAU_OUT(i)                                  \
+  if constexpr (MR > i) {                                \
+    store(c + i * ldc, x##i);                            \
+    if constexpr (NV == 2) store(c + i * ldc + L, y##i); \
+  }
+  FLAMBEAU_ROWS(FLAMBEAU_OUT)
+#undef FLAMBEAU_INIT
+#undef FLAMBEAU_FMA
+#undef FLAMBEAU_OUT
+}
+
+constexpr int kFoldTaps = 16; // taps of a row whose lane masks are held at a time
+
+// One vector of the image at row y, column x0: what the taps [j0, j1) of all kernel rows add.
+template<class T>
+FLAMBEAU_INLINE Vec<T> fold_vector(const FoldShape& s, int64_t y, int64_t x0, int64_t j0,
+                                   int64_t j1, const LaneRange<T>* lanes, const T* columns,
+                                   Vec<T> sum) {
+  for (int64_t i = 0; i < s.kh; i++) {
+    const int64_t row = y - s.top - i * s.dil_h;
+    if (row < 0 || row >= s.rows) continue;
+    const T* from = columns + (i * s.kw * s.rows + row) * s.columns + x0 - s.left;
+    for (int64_t j = j0; j < j1; j++)
+      sum += lanes[j - j0].load(from + j * (s.rows * s.columns) - j * s.dil_w);
+  }
+  return sum;
+}
+
+template<class T>
+void fold(const FoldShape& s, const T* columns, T* image) {
+  constexpr int L = kLanes<T>;
+  const int64_t y0 = s.top > 0 ? s.top : 0, reach = s.rows + (s.kh - 1) * s.dil_h + s.top;
+  const int64_t y1 = reach < s.h ? reach : s.h;
+  for (int64_t x0 = 0; x0 < s.w; x0 += L)
+    for (int64_t j0 = 0; j0 < s.kw; j0 += kFoldTaps) {
+      const int64_t j1 = j0 + kFoldTaps < s.kw ? j0 + kFoldTaps : s.kw;
+      const int n = s.w - x0 < L ? static_cast<int>(s.w - x0) : L;
+      LaneRange<T> lanes[kFoldTaps];
+      for (int64_t j = j0; j < j1; j++) {
+        const int64_t shift = j * s.dil_w + s.left - x0; // the lane of the first output
+        const int64_t lo = shift < 0 ? 0 : shift > n ? n : shift, end = shift + s.columns;
+        lanes[j - j0].set(static_cast<int>(lo), static_cast<int>(end < lo  ? lo
+                                                                 : end > n ? n
+                                                                           : end));
+      }
+      for (int64_t c = 0; c < s.channels; c++)
+        for (int64_t y = y0; y < y1; y++) {
+          T* to = image + (c * s.h + y) * s.w + x0;
+          const T* from = columns + c * s.kh * s.kw * s.rows * s.columns;
+          const Vec<T> old = n == L ? load<Vec<T>>(to) : load_part<T>(to, n);
+          const Vec<T> sum = fold_vector<T>(s, y, x0, j0, j1, lanes, from, old);
+          if (n == L)
+            store(to, sum);
+          else
+            store_part<T>(to, sum, n);
+        }
+    }
+}
+
+template<class T, int... I>
+const ConvKernels<T>* make_conv_table() {
+  static constexpr typename ConvKernels<T>::Gather one[] = {gather<T, I, 1>...};
+  static constexpr typename ConvKernels<T>::Gather two[] = {gather<T, I, 2>...};
+  static constexpr ConvKernels<T> table = {
+      pack_pixels<T>, pack_taps<T>, {one, two}, fold<T>, transpose<T>};
+  return &table;
+}
+
 template<class T>
 const ConvKernels<T>* conv_table() {
-  static constexpr ConvKernels<T> table = {pack_pixels<T>, pack_taps<T>};
-  return &table;
+#if defined(__AVX512F__)
+  return make_conv_table<T, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>();
+#elif defined(__AVX2__)
+  return make_conv_table<T, 1, 2, 3, 4, 5, 6>();
+#else
+  return make_conv_table<T, 1, 2, 3, 4>();
+#endif
 }
 
 template const ConvKernels<float>* conv_table<float>();

@@ -15,6 +15,12 @@ struct PixelCopies {
   int to[kMaxPixels];
 };
 
+// Columns [channel][kh][kw][rows][columns]; tap (i, j) of output (y, x) lies at the image's row
+// y + i * dil_h + top, column x + j * dil_w + left.
+struct FoldShape {
+  int64_t channels, h, w, kh, kw, dil_h, dil_w, rows, columns, top, left;
+};
+
 template<class T>
 struct ConvKernels {
   // dst[p * width + j] = pixel j of src + offset[p]; writes up to a vector beyond the end.
@@ -23,6 +29,19 @@ struct ConvKernels {
   // dst[p * width + j] = src[offset[j] + p] for p < len, j < cols; zero for cols <= j < width.
   // Reads up to 8 elements and writes up to 8 rows beyond the end.
   void (*pack_taps)(int64_t len, int cols, int width, const T* src, const int64_t* offset, T* dst);
+
+  // c[i * ldc + j] = init[j] + sum_p src[offset[p] + pixel[i]] * b[p * bs + j], for a number of
+  // pixels i and one or two vectors j. Of the last vector of b only `last` lanes are read where
+  // GemmKernels::direct_edge is set; c and init have whole vectors.
+  using Gather = void (*)(int64_t k, const int64_t* offset, const T* src, const int64_t* pixel,
+                          const T* b, int64_t bs, const T* init, T* c, int64_t ldc, int last);
+  const Gather* gather[2]; // [vectors - 1][pixels - 1], as many pixels as GemmKernels::mr
+
+  // Adds the columns of some output rows, for a stride of 1, to the image they came from.
+  void (*fold)(const FoldShape& shape, const T* columns, T* image);
+
+  // dst[c * ldd + r] = src[r * ld + c].
+  void (*transpose)(int64_t rows, int64_t cols, const T* src, int64_t ld, T* dst, int64_t ldd);
 };
 
 template<class T>

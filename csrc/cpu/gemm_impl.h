@@ -83,30 +83,8 @@ void pack_rows(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst)
 
 template<class T>
 void pack_transposed(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst) {
-  int j = 0;
-#if defined(__AVX2__)
-  constexpr int S = 32 / static_cast<int>(sizeof(T));
-  for (; j + S <= cols; j += S) {
-    const T* s = src + j * ld;
-    T* d = dst + j;
-    int64_t p = 0;
-    for (; p + S <= k; p += S)
-      transpose_square([&](int i) { return s + i * ld + p; }, d + p * width, width);
-    for (; p < k; p++)
-      for (int i = 0; i < S; i++) d[p * width + i] = s[i * ld + p];
-  }
-#endif
-  for (; j + 2 <= cols; j += 2) {
-    const T *s = src + j * ld, *t = s + ld;
-    T* d = dst + j;
-    for (int64_t p = 0; p < k; p++, d += width) {
-      d[0] = s[p];
-      d[1] = t[p];
-    }
-  }
-  if (j < cols)
-    for (int64_t p = 0; p < k; p++) dst[p * width + j] = src[j * ld + p];
-  for (j = cols; j < width; j++)
+  transpose(cols, k, src, ld, dst, width);
+  for (int j = cols; j < width; j++)
     for (int64_t p = 0; p < k; p++) dst[p * width + j] = T(0);
 }
 

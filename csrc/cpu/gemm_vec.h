@@ -80,6 +80,43 @@ FLAMBEAU_INLINE void store_part(T* p, Vec<T> v, int n) {
 #endif
 }
 
+// The lanes [lo, hi) of a vector; the others load as zero and are never touched in memory.
+template<class T>
+struct LaneRange {
+#if defined(__AVX512F__)
+  unsigned mask;
+  void set(int lo, int hi) { mask = (1u << hi) - (1u << lo); }
+  FLAMBEAU_INLINE Vec<T> load(const T* p) const {
+    if constexpr (sizeof(T) == 4)
+      return (Vec<T>)_mm512_maskz_loadu_ps((__mmask16)mask, p);
+    else
+      return (Vec<T>)_mm512_maskz_loadu_pd((__mmask8)mask, p);
+  }
+#elif defined(__AVX2__)
+  __m256i mask;
+  void set(int lo, int hi) {
+    alignas(32) int lanes[8];
+    constexpr int kInts = sizeof(T) / 4;
+    for (int i = 0; i < 8; i++) lanes[i] = i / kInts >= lo && i / kInts < hi ? -1 : 0;
+    mask = _mm256_load_si256(reinterpret_cast<const __m256i*>(lanes));
+  }
+  FLAMBEAU_INLINE Vec<T> load(const T* p) const {
+    if constexpr (sizeof(T) == 4)
+      return (Vec<T>)_mm256_maskload_ps(p, mask);
+    else
+      return (Vec<T>)_mm256_maskload_pd(p, mask);
+  }
+#else
+  int lo, hi;
+  void set(int low, int high) { lo = low, hi = high; }
+  FLAMBEAU_INLINE Vec<T> load(const T* p) const {
+    Vec<T> v = {};
+    for (int i = lo; i < hi; i++) v[i] = p[i];
+    return v;
+  }
+#endif
+};
+
 template<class T, class V>
 FLAMBEAU_INLINE T sum_lanes(V v) {
   if constexpr (sizeof(V) == 2 * sizeof(T)) {
@@ -126,6 +163,34 @@ FLAMBEAU_INLINE void transpose_square(Row row, double* d, int64_t width) {
   _mm256_storeu_pd(d + 3 * width, _mm256_permute2f128_pd(ab1, ce1, 0x31));
 }
 #endif
+
+// dst[c * ldd + r] = src[r * ld + c].
+template<class T>
+void transpose(int64_t rows, int64_t cols, const T* src, int64_t ld, T* dst, int64_t ldd) {
+  int64_t r = 0;
+#if defined(__AVX2__)
+  constexpr int S = 32 / static_cast<int>(sizeof(T));
+  for (; r + S <= rows; r += S) {
+    const T* s = src + r * ld;
+    T* d = dst + r;
+    int64_t c = 0;
+    for (; c + S <= cols; c += S)
+      transpose_square([&](int i) { return s + i * ld + c; }, d + c * ldd, ldd);
+    for (; c < cols; c++)
+      for (int i = 0; i < S; i++) d[c * ldd + i] = s[i * ld + c];
+  }
+#endif
+  for (; r + 2 <= rows; r += 2) {
+    const T *s = src + r * ld, *t = s + ld;
+    T* d = dst + r;
+    for (int64_t c = 0; c < cols; c++, d += ldd) {
+      d[0] = s[c];
+      d[1] = t[c];
+    }
+  }
+  if (r < rows)
+    for (int64_t c = 0; c < cols; c++) dst[c * ldd + r] = src[r * ld + c];
+}
 
 // M(0) ... M(13), for kernels whose accumulators must be named variables: compilers keep those in
 // registers, arrays of vectors they often do not.

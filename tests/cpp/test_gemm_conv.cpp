@@ -64,7 +64,7 @@ double worst_error(const std::vector<T>& got, const std::vector<W>& want, double
 template<class T>
 constexpr double tolerance() {
   if constexpr (std::is_integral_v<T>) return 0;
-  if (sizeof(T) == 4 || std::is_same_v<T, std::complex<float>>) return 2e-6;
+  if (sizeof(T) == 4 || std::is_same_v<T, std::complex<float>>) return 4e-6;
   return 2e-14;
 }
 
