@@ -25,11 +25,20 @@ class Side:
     """A worker process with one library loaded."""
 
     def __init__(self, module, threads):
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads),
-                   MKL_NUM_THREADS=str(threads))
+        env = dict(
+            os.environ,
+            OMP_NUM_THREADS=str(threads),
+            OPENBLAS_NUM_THREADS=str(threads),
+            MKL_NUM_THREADS=str(threads),
+        )
         self.module = module
-        self.proc = subprocess.Popen([sys.executable, str(HERE / "worker.py"), module, str(threads)],
-                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self.proc = subprocess.Popen(
+            [sys.executable, str(HERE / "worker.py"), module, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
 
     def ask(self, what, value):
         """Seconds a call, or the text of what went wrong."""
@@ -95,34 +104,57 @@ def machine():
         m = re.search(r"model name\s*:\s*(.*)", info.read_text())
         model = m.group(1) if m else model
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("torch", "numpy"))
-    return [f"{model}, {os.cpu_count()} cores, {platform.system()}",
-            f"Python {platform.python_version()}, {versions}"]
+    return [
+        f"{model}, {os.cpu_count()} cores, {platform.system()}",
+        f"Python {platform.python_version()}, {versions}",
+    ]
 
 
 def startup(module):
     """(best import time in seconds, peak memory in MB after import)."""
-    code = (f"import time; t = time.perf_counter(); import {module}; t = time.perf_counter() - t\n"
-            "import resource; print(t, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)")
-    runs = [tuple(map(float, subprocess.check_output([sys.executable, "-c", code], text=True).split()))
-            for _ in range(5)]
+    code = (
+        f"import time; t = time.perf_counter(); import {module}; t = time.perf_counter() - t\n"
+        "import resource; print(t, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    runs = [
+        tuple(map(float, subprocess.check_output([sys.executable, "-c", code], text=True).split()))
+        for _ in range(5)
+    ]
     return min(r[0] for r in runs), min(r[1] for r in runs)
 
 
 def peak_memory(module):
     """Peak memory in MB of ten training steps of the demonstration."""
-    code = ("import sys, importlib, resource\nsys.path.insert(0, sys.argv[1])\nimport cases\n"
-            "m = importlib.import_module(sys.argv[2])\n"
-            "for s in ('nn', 'optim'): importlib.import_module(sys.argv[2] + '.' + s)\n"
-            "run = cases.demo_step(m)\nfor _ in range(10): run()\n"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)")
-    return float(subprocess.check_output([sys.executable, "-c", code, str(HERE), module], text=True))
+    code = (
+        "import sys, importlib, resource\nsys.path.insert(0, sys.argv[1])\nimport cases\n"
+        "m = importlib.import_module(sys.argv[2])\n"
+        "for s in ('nn', 'optim'): importlib.import_module(sys.argv[2] + '.' + s)\n"
+        "run = cases.demo_step(m)\nfor _ in range(10): run()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    return float(
+        subprocess.check_output([sys.executable, "-c", code, str(HERE), module], text=True)
+    )
 
 
 def wheel_size():
     """Megabytes of Flambeau's wheel, built into a temporary folder; None if that fails."""
     with tempfile.TemporaryDirectory() as d:
-        done = subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps",
-                               "--no-build-isolation", "-w", d, str(ROOT)], capture_output=True)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "wheel",
+                "--quiet",
+                "--no-deps",
+                "--no-build-isolation",
+                "-w",
+                d,
+                str(ROOT),
+            ],
+            capture_output=True,
+        )
         files = list(pathlib.Path(d).glob("*.whl"))
         return files[0].stat().st_size / 1e6 if done.returncode == 0 and files else None
 
@@ -153,24 +185,44 @@ def summary(rows):
 
 def report(rows, threads):
     """The text of RESULTS.md."""
-    lines = ["# Benchmarks", "", "Flambeau against PyTorch and NumPy, in turns within each case; a ratio above 1 "
-             "means that Flambeau is faster.", "Made by `make bench`.", ""]
+    lines = [
+        "# Benchmarks",
+        "",
+        "Flambeau against PyTorch and NumPy, in turns within each case; a ratio above 1 "
+        "means that Flambeau is faster.",
+        "Made by `make bench`.",
+        "",
+    ]
     lines += [f"- {line}" for line in machine()] + [f"- {threads} threads each", ""]
-    lines += ["| group | PyTorch / Flambeau | NumPy / Flambeau | slower than PyTorch |", "|---|---|---|---|"]
+    lines += [
+        "| group | PyTorch / Flambeau | NumPy / Flambeau | slower than PyTorch |",
+        "|---|---|---|---|",
+    ]
     number = lambda v: "" if v is None or math.isnan(v) else f"{v:.2f}"
     for g, a, b, slow, n in summary(rows):
         lines.append(f"| {g} | {number(a)} | {number(b)} | {slow} of {n} |")
     lines += ["", "| | Flambeau | PyTorch |", "|---|---|---|"]
     (ti, mi), (tt, mt) = startup("flambeau"), startup("torch")
-    lines += [f"| import | {show(ti)} | {show(tt)} |", f"| memory after import | {mi:.0f} MB | {mt:.0f} MB |",
-              f"| peak memory, demonstration | {peak_memory('flambeau'):.0f} MB | {peak_memory('torch'):.0f} MB |"]
+    lines += [
+        f"| import | {show(ti)} | {show(tt)} |",
+        f"| memory after import | {mi:.0f} MB | {mt:.0f} MB |",
+        f"| peak memory, demonstration | {peak_memory('flambeau'):.0f} MB | {peak_memory('torch'):.0f} MB |",
+    ]
     size = wheel_size()
     if size:
         lines.append(f"| wheel | {size:.1f} MB | |")
-    lines += ["", "| case | Flambeau | PyTorch | NumPy | PyTorch / Flambeau |", "|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| case | Flambeau | PyTorch | NumPy | PyTorch / Flambeau |",
+        "|---|---|---|---|---|",
+    ]
     for c, t, errors in rows:
-        cells = [show(min(t[m])) if m in t else errors.get(m, "") for m in ("flambeau", "torch", "numpy")]
-        lines.append(f"| {c.group}: {c.name} | " + " | ".join(cells) + f" | {number(ratio(t, 'torch'))} |")
+        cells = [
+            show(min(t[m])) if m in t else errors.get(m, "") for m in ("flambeau", "torch", "numpy")
+        ]
+        lines.append(
+            f"| {c.group}: {c.name} | " + " | ".join(cells) + f" | {number(ratio(t, 'torch'))} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -184,8 +236,11 @@ def main():
     ap.add_argument("--write", help="file to write the tables to")
     args = ap.parse_args()
     rounds = args.rounds or (3 if args.quick else 9)
-    chosen = [i for i, c in enumerate(CASES) if (c.quick or not args.quick)
-              and re.search(args.only, f"{c.group} {c.name}")]
+    chosen = [
+        i
+        for i, c in enumerate(CASES)
+        if (c.quick or not args.quick) and re.search(args.only, f"{c.group} {c.name}")
+    ]
     rows = run_cases(chosen, args.threads, rounds)
     print()
     for g, a, b, slow, n in summary(rows):

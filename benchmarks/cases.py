@@ -77,16 +77,30 @@ F = lambda m: m.nn.functional
 case("small", "a + b", **both([(4,), (4,)], lambda m, a, b: a + b))
 case("small", "a + b, with gradient", on([(4,), (4,)], lambda m, a, b: a + b, grad=True))
 case("small", "a * 2", **both([(4,)], lambda m, a: a * 2))
-case("small", "relu", on([(4,)], lambda m, a: m.relu(a)), on_arrays([(4,)], lambda np, a: np.maximum(a, 0)))
-case("small", "view", on([(4, 4)], lambda m, a: a.view(16)), on_arrays([(4, 4)], lambda np, a: a.reshape(16)))
+case(
+    "small",
+    "relu",
+    on([(4,)], lambda m, a: m.relu(a)),
+    on_arrays([(4,)], lambda np, a: np.maximum(a, 0)),
+)
+case(
+    "small",
+    "view",
+    on([(4, 4)], lambda m, a: a.view(16)),
+    on_arrays([(4, 4)], lambda np, a: a.reshape(16)),
+)
 case("small", "sum", **both([(4,)], lambda m, a: a.sum()))
 case("small", "a[1]", **both([(4, 4)], lambda m, a: a[1]))
 case("small", "a[:, 1:3]", **both([(4, 4)], lambda m, a: a[:, 1:3]))
 case("small", "a[1] = 0", **both([(4, 4)], lambda m, a: a.__setitem__(1, 0)))
 case("small", "item", **both([(1,)], lambda m, a: a.item()))
 case("small", "a @ b, 4 x 4", **both([(4, 4), (4, 4)], lambda m, a, b: a @ b))
-case("small", "cat", on([(4,), (4,)], lambda m, a, b: m.cat([a, b])),
-     on_arrays([(4,), (4,)], lambda np, a, b: np.concatenate([a, b])))
+case(
+    "small",
+    "cat",
+    on([(4,), (4,)], lambda m, a, b: m.cat([a, b])),
+    on_arrays([(4,), (4,)], lambda np, a, b: np.concatenate([a, b])),
+)
 case("small", "zeros(4)", lambda m: lambda: m.zeros(4), lambda np: lambda: np.zeros(4, "f"))
 
 
@@ -116,17 +130,35 @@ for _n in (1_000, 100_000, 1_000_000, 10_000_000):
     case("elementwise", f"tanh, {_n:,}", **both([(_n,)], lambda m, a: m.tanh(a)), quick=_q)
     case("elementwise", f"gelu, {_n:,}", on([(_n,)], lambda m, a: F(m).gelu(a)), quick=_q)
     case("elementwise", f"a > 0.5, {_n:,}", **both([(_n,)], lambda m, a: a > 0.5), quick=_q)
-case("elementwise", "broadcast (1000, 1) * (1000)", **both([(1000, 1), (1000,)], lambda m, a, b: a * b))
-case("elementwise", "transposed + contiguous, 1000 x 1000",
-     on([(1000, 1000), (1000, 1000)], lambda m, a, b: a.t() + b),
-     on_arrays([(1000, 1000), (1000, 1000)], lambda np, a, b: a.T + b))
-case("elementwise", "where, 1,000,000", **both([(1_000_000,)], lambda m, a: m.where(a > 0.5, a, -a)))
+case(
+    "elementwise",
+    "broadcast (1000, 1) * (1000)",
+    **both([(1000, 1), (1000,)], lambda m, a, b: a * b),
+)
+case(
+    "elementwise",
+    "transposed + contiguous, 1000 x 1000",
+    on([(1000, 1000), (1000, 1000)], lambda m, a, b: a.t() + b),
+    on_arrays([(1000, 1000), (1000, 1000)], lambda np, a, b: a.T + b),
+)
+case(
+    "elementwise", "where, 1,000,000", **both([(1_000_000,)], lambda m, a: m.where(a > 0.5, a, -a))
+)
 case("elementwise", "add_, 1,000,000", on([(1_000_000,)], lambda m, a: a.add_(0.1)))
 case("elementwise", "dropout, 1,000,000", on([(1_000_000,)], lambda m, a: F(m).dropout(a, 0.1)))
-case("elementwise", "randn, 1,000,000", lambda m: lambda: m.randn(1_000_000),
-     lambda np: lambda: np.random.standard_normal(1_000_000).astype("f"))
-case("elementwise", "clone, 10,000,000", on([(10_000_000,)], lambda m, a: a.clone()),
-     on_arrays([(10_000_000,)], lambda np, a: a.copy()), quick=False)
+case(
+    "elementwise",
+    "randn, 1,000,000",
+    lambda m: lambda: m.randn(1_000_000),
+    lambda np: lambda: np.random.standard_normal(1_000_000).astype("f"),
+)
+case(
+    "elementwise",
+    "clone, 10,000,000",
+    on([(10_000_000,)], lambda m, a: a.clone()),
+    on_arrays([(10_000_000,)], lambda np, a: a.copy()),
+    quick=False,
+)
 
 # ---- reductions
 for _s, _t in (((1_000_000,), "all of 1,000,000"),):
@@ -134,47 +166,113 @@ for _s, _t in (((1_000_000,), "all of 1,000,000"),):
     case("reduce", f"max, {_t}", **both([_s], lambda m, a: a.max()))
 for _d in (0, 1):
     case("reduce", f"sum({_d}) of 1000 x 1000", **both([(1000, 1000)], lambda m, a, d=_d: a.sum(d)))
-    case("reduce", f"argmax({_d}) of 1000 x 1000", **both([(1000, 1000)], lambda m, a, d=_d: a.argmax(d)))
+    case(
+        "reduce",
+        f"argmax({_d}) of 1000 x 1000",
+        **both([(1000, 1000)], lambda m, a, d=_d: a.argmax(d)),
+    )
 case("reduce", "var(1) of 1000 x 1000", **both([(1000, 1000)], lambda m, a: a.var(1)))
 case("reduce", "softmax(1) of 1000 x 1000", on([(1000, 1000)], lambda m, a: m.softmax(a, 1)))
 case("reduce", "cumsum(1) of 1000 x 1000", **both([(1000, 1000)], lambda m, a: a.cumsum(1)))
-case("reduce", "sort of 100,000", on([(100_000,)], lambda m, a: a.sort()),
-     on_arrays([(100_000,)], lambda np, a: np.sort(a)))
+case(
+    "reduce",
+    "sort of 100,000",
+    on([(100_000,)], lambda m, a: a.sort()),
+    on_arrays([(100_000,)], lambda np, a: np.sort(a)),
+)
 case("reduce", "topk(5) of 1000 x 1000", on([(1000, 1000)], lambda m, a: a.topk(5)))
 
 # ---- matrix products
-for _m, _n, _k in ((64, 64, 64), (128, 128, 128), (256, 256, 256), (512, 512, 512), (1024, 1024, 1024),
-                   (64, 256, 784), (128, 10, 512), (1, 1024, 1024)):
-    case("matmul", f"{_m} x {_k} @ {_k} x {_n}", **both([(_m, _k), (_k, _n)], lambda m, a, b: a @ b),
-         quick=_m * _n * _k <= 256**3)
-case("matmul", "32 of 64 x 64 @ 64 x 64", **both([(32, 64, 64), (32, 64, 64)], lambda m, a, b: m.matmul(a, b)))
-case("matmul", "linear 64 x 784 -> 256, backward",
-     forward_backward([(64, 784), (256, 784), (256,)], lambda m, x, w, b: F(m).linear(x, w, b)))
-case("matmul", "attention 8 x 64 x 64", on([(1, 8, 64, 64)] * 3,
-     lambda m, q, k, v: F(m).scaled_dot_product_attention(q, k, v)))
+for _m, _n, _k in (
+    (64, 64, 64),
+    (128, 128, 128),
+    (256, 256, 256),
+    (512, 512, 512),
+    (1024, 1024, 1024),
+    (64, 256, 784),
+    (128, 10, 512),
+    (1, 1024, 1024),
+):
+    case(
+        "matmul",
+        f"{_m} x {_k} @ {_k} x {_n}",
+        **both([(_m, _k), (_k, _n)], lambda m, a, b: a @ b),
+        quick=_m * _n * _k <= 256**3,
+    )
+case(
+    "matmul",
+    "32 of 64 x 64 @ 64 x 64",
+    **both([(32, 64, 64), (32, 64, 64)], lambda m, a, b: m.matmul(a, b)),
+)
+case(
+    "matmul",
+    "linear 64 x 784 -> 256, backward",
+    forward_backward([(64, 784), (256, 784), (256,)], lambda m, x, w, b: F(m).linear(x, w, b)),
+)
+case(
+    "matmul",
+    "attention 8 x 64 x 64",
+    on([(1, 8, 64, 64)] * 3, lambda m, q, k, v: F(m).scaled_dot_product_attention(q, k, v)),
+)
 
 # ---- layers: forward, and forward with backward
 LAYERS = [
-    ("conv 64x1x28x28 -> 32, 3x3", [(64, 1, 28, 28), (32, 1, 3, 3), (32,)],
-     lambda m, x, w, b: F(m).conv2d(x, w, b, padding=1), True),
-    ("conv 64x32x28x28 -> 64, 3x3", [(64, 32, 28, 28), (64, 32, 3, 3), (64,)],
-     lambda m, x, w, b: F(m).conv2d(x, w, b, padding=1), False),
-    ("conv 8x64x56x56 -> 64, 3x3", [(8, 64, 56, 56), (64, 64, 3, 3), (64,)],
-     lambda m, x, w, b: F(m).conv2d(x, w, b, padding=1), False),
-    ("conv 8x128x28x28 -> 128, 3x3", [(8, 128, 28, 28), (128, 128, 3, 3), (128,)],
-     lambda m, x, w, b: F(m).conv2d(x, w, b, padding=1), False),
-    ("conv 8x3x112x112 -> 64, 7x7, stride 2", [(8, 3, 112, 112), (64, 3, 7, 7), (64,)],
-     lambda m, x, w, b: F(m).conv2d(x, w, b, stride=2, padding=3), False),
-    ("conv 16x256x14x14 -> 256, 1x1", [(16, 256, 14, 14), (256, 256, 1, 1), (256,)],
-     lambda m, x, w, b: F(m).conv2d(x, w, b), False),
-    ("conv 64x1x28x28 -> 10, 5x5", [(64, 1, 28, 28), (10, 1, 5, 5), (10,)],
-     lambda m, x, w, b: F(m).conv2d(x, w, b), True),
+    (
+        "conv 64x1x28x28 -> 32, 3x3",
+        [(64, 1, 28, 28), (32, 1, 3, 3), (32,)],
+        lambda m, x, w, b: F(m).conv2d(x, w, b, padding=1),
+        True,
+    ),
+    (
+        "conv 64x32x28x28 -> 64, 3x3",
+        [(64, 32, 28, 28), (64, 32, 3, 3), (64,)],
+        lambda m, x, w, b: F(m).conv2d(x, w, b, padding=1),
+        False,
+    ),
+    (
+        "conv 8x64x56x56 -> 64, 3x3",
+        [(8, 64, 56, 56), (64, 64, 3, 3), (64,)],
+        lambda m, x, w, b: F(m).conv2d(x, w, b, padding=1),
+        False,
+    ),
+    (
+        "conv 8x128x28x28 -> 128, 3x3",
+        [(8, 128, 28, 28), (128, 128, 3, 3), (128,)],
+        lambda m, x, w, b: F(m).conv2d(x, w, b, padding=1),
+        False,
+    ),
+    (
+        "conv 8x3x112x112 -> 64, 7x7, stride 2",
+        [(8, 3, 112, 112), (64, 3, 7, 7), (64,)],
+        lambda m, x, w, b: F(m).conv2d(x, w, b, stride=2, padding=3),
+        False,
+    ),
+    (
+        "conv 16x256x14x14 -> 256, 1x1",
+        [(16, 256, 14, 14), (256, 256, 1, 1), (256,)],
+        lambda m, x, w, b: F(m).conv2d(x, w, b),
+        False,
+    ),
+    (
+        "conv 64x1x28x28 -> 10, 5x5",
+        [(64, 1, 28, 28), (10, 1, 5, 5), (10,)],
+        lambda m, x, w, b: F(m).conv2d(x, w, b),
+        True,
+    ),
     ("max_pool2d 64x10x24x24", [(64, 10, 24, 24)], lambda m, x: F(m).max_pool2d(x, 2), True),
     ("avg_pool2d 64x10x24x24", [(64, 10, 24, 24)], lambda m, x: F(m).avg_pool2d(x, 2), True),
-    ("batch_norm 64x32x14x14", [(64, 32, 14, 14), (32,), (32,)],
-     lambda m, x, w, b: F(m).batch_norm(x, None, None, w, b, True), True),
-    ("layer_norm 512x768", [(512, 768), (768,), (768,)],
-     lambda m, x, w, b: F(m).layer_norm(x, (768,), w, b), True),
+    (
+        "batch_norm 64x32x14x14",
+        [(64, 32, 14, 14), (32,), (32,)],
+        lambda m, x, w, b: F(m).batch_norm(x, None, None, w, b, True),
+        True,
+    ),
+    (
+        "layer_norm 512x768",
+        [(512, 768), (768,), (768,)],
+        lambda m, x, w, b: F(m).layer_norm(x, (768,), w, b),
+        True,
+    ),
     ("group_norm 8x64x28x28", [(8, 64, 28, 28)], lambda m, x: F(m).group_norm(x, 8), True),
     ("softmax 512x1000", [(512, 1000)], lambda m, x: m.softmax(x, -1), True),
     ("log_softmax 512x1000", [(512, 1000)], lambda m, x: m.log_softmax(x, -1), True),
@@ -184,9 +282,17 @@ for _name, _shapes, _f, _quick in LAYERS:
     case("layers", _name + ", backward", forward_backward(_shapes, _f), quick=_quick)
 
 # ---- optimisers
-for _o, _kw in (("SGD", dict(lr=0.01, momentum=0.9)), ("Adam", dict(lr=0.001)), ("AdamW", dict(lr=0.001))):
+for _o, _kw in (
+    ("SGD", dict(lr=0.01, momentum=0.9)),
+    ("Adam", dict(lr=0.001)),
+    ("AdamW", dict(lr=0.001)),
+):
+
     def _step(m, o=_o, kw=_kw):
-        ps = [m.nn.Parameter(m.rand(*s)) for s in [(256, 784), (256,), (128, 256), (128,), (10, 128), (10,)]]
+        ps = [
+            m.nn.Parameter(m.rand(*s))
+            for s in [(256, 784), (256,), (128, 256), (128,), (10, 128), (10,)]
+        ]
         for p in ps:
             p.grad = m.rand(*p.shape)
         opt = getattr(m.optim, o)(ps, **kw)
@@ -199,9 +305,22 @@ for _o, _kw in (("SGD", dict(lr=0.01, momentum=0.9)), ("Adam", dict(lr=0.001)), 
 def demo_net(m):
     """The network of the demonstration."""
     nn = m.nn
-    return nn.Sequential(nn.Conv2d(1, 10, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(10, 20, 5), nn.Dropout2d(),
-                         nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(320, 120), nn.ReLU(),
-                         nn.Dropout(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10))
+    return nn.Sequential(
+        nn.Conv2d(1, 10, 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(10, 20, 5),
+        nn.Dropout2d(),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(320, 120),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, 10),
+    )
 
 
 def training(m, net, opt):

@@ -50,7 +50,13 @@ def parameter(text):
     kind, many, count, optional, name, default = m.groups()
     t = TYPES[kind]
     if many:
-        t = f"Sequence[{t}]" if kind == "Tensor" else f"Sequence[{t}] | {t}" if count else f"Sequence[{t}]"
+        t = (
+            f"Sequence[{t}]"
+            if kind == "Tensor"
+            else f"Sequence[{t}] | {t}"
+            if count
+            else f"Sequence[{t}]"
+        )
     if optional or (default or "").strip("= ") == "None":
         t += " | None"
     return f"{name}: {t}" + (" = ..." if default else "")
@@ -95,9 +101,16 @@ def body(core):
             methods.setdefault(name, []).append((as_method, result))
         if forms & INPLACE:
             methods.setdefault(name + "_", []).append((as_method, "Tensor"))
-    lines = ["class dtype: ...", "class device:", "    def __init__(self, type: str | device, index: int = "
-             "...) -> None: ...", "", "class Tensor:"]
-    for attribute in sorted(n for n in dir(core.Tensor) if not n.startswith("_") and n not in methods):
+    lines = [
+        "class dtype: ...",
+        "class device:",
+        "    def __init__(self, type: str | device, index: int = ...) -> None: ...",
+        "",
+        "class Tensor:",
+    ]
+    for attribute in sorted(
+        n for n in dir(core.Tensor) if not n.startswith("_") and n not in methods
+    ):
         lines.append(f"    {attribute}: Any")
     for name in sorted(methods):
         write(lines, name, methods[name], "    ")

@@ -1,9 +1,18 @@
 """Golden results of type promotion, as PyTorch 2.13 gives them (- where that is a half complex)."""
 
 NAMES = {
-    "b1": "bool", "u1": "uint8", "i1": "int8", "i2": "int16",
-    "i4": "int32", "i8": "int64", "f2": "float16", "bf": "bfloat16",
-    "f4": "float32", "f8": "float64", "c4": "complex64", "c8": "complex128",
+    "b1": "bool",
+    "u1": "uint8",
+    "i1": "int8",
+    "i2": "int16",
+    "i4": "int32",
+    "i8": "int64",
+    "f2": "float16",
+    "bf": "bfloat16",
+    "f4": "float32",
+    "f8": "float64",
+    "c4": "complex64",
+    "c8": "complex128",
 }
 
 # row + column, both tensors with dimensions

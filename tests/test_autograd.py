@@ -337,7 +337,7 @@ class TwoOut(fb.autograd.Function):
     @staticmethod
     def forward(ctx, a, b):
         ctx.save_for_backward(a, b)
-        n = (a > b)
+        n = a > b
         ctx.mark_non_differentiable(n)
         return a * b, a + b, n
 

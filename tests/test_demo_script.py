@@ -17,8 +17,9 @@ DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 
 def run(code):
     """Runs a script in a fresh interpreter; returns its output and the warnings."""
-    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True,
-                          timeout=120)
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120
+    )
 
 
 def test_01_import_is_silent():
@@ -51,7 +52,9 @@ def test_04_07_uninitialised_tensors():
     x = fb.Tensor(5, 3)
     assert x.shape == (5, 3) and x.dtype == fb.float32
     assert fb.empty(5, 3).shape == (5, 3)
-    assert "uninitialized" in fb.empty.__doc__.lower() or "uninitialised" in fb.empty.__doc__.lower()
+    assert (
+        "uninitialized" in fb.empty.__doc__.lower() or "uninitialised" in fb.empty.__doc__.lower()
+    )
     assert "e+20" in repr(fb.tensor([1e20, 1e-20])) and "e-20" in repr(fb.tensor([1e20, 1e-20]))
 
 
@@ -97,7 +100,11 @@ def test_11_slicing():
     x = fb.arange(15).reshape(5, 3)
     column = x[:, 1]
     assert column.shape == (5,) and column.tolist() == [1, 4, 7, 10, 13]
-    assert x[:, 0:2].shape == (5, 2) and x[-1].tolist() == [12, 13, 14] and x[::2, None].shape == (3, 1, 3)
+    assert (
+        x[:, 0:2].shape == (5, 2)
+        and x[-1].tolist() == [12, 13, 14]
+        and x[::2, None].shape == (3, 1, 3)
+    )
     assert x[..., 0].shape == (5,) and x[x > 12].tolist() == [13, 14] and x[[0, 2]].shape == (2, 3)
     column[0] = 100
     assert x[0, 1] == 100
@@ -147,10 +154,21 @@ def test_20_reinforcement_learning_update():
     assert policy.weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("name,kw", [
-    ("SGD", dict(lr=0.1, momentum=0.5, nesterov=True)), ("Adam", dict(lr=0.3)), ("AdamW", dict(lr=0.3)),
-    ("Adagrad", dict(lr=0.9)), ("RMSprop", dict(lr=0.1)), ("Adadelta", dict(lr=30.0)), ("LBFGS", {}),
-    ("ASGD", dict(lr=0.2)), ("Rprop", dict(lr=0.1)), ("Adamax", dict(lr=0.4))])
+@pytest.mark.parametrize(
+    "name,kw",
+    [
+        ("SGD", dict(lr=0.1, momentum=0.5, nesterov=True)),
+        ("Adam", dict(lr=0.3)),
+        ("AdamW", dict(lr=0.3)),
+        ("Adagrad", dict(lr=0.9)),
+        ("RMSprop", dict(lr=0.1)),
+        ("Adadelta", dict(lr=30.0)),
+        ("LBFGS", {}),
+        ("ASGD", dict(lr=0.2)),
+        ("Rprop", dict(lr=0.1)),
+        ("Adamax", dict(lr=0.4)),
+    ],
+)
 def test_21_optimisers(name, kw):
     w = nn.Parameter(fb.tensor([3.0, -2.0]))
     opt = getattr(optim, name)([w], **kw)

@@ -45,8 +45,11 @@ def step(draw, shape):
         keep = draw(st.booleans())
         if shape[d] == 0:
             how = "sum"
-        return (f"{how}{d, keep}", lambda t: getattr(t, how)(d, keepdim=keep),
-                lambda x: getattr(np, how)(x, axis=d, keepdims=keep))
+        return (
+            f"{how}{d, keep}",
+            lambda t: getattr(t, how)(d, keepdim=keep),
+            lambda x: getattr(np, how)(x, axis=d, keepdims=keep),
+        )
     if kind == "transpose":
         e = draw(st.integers(0, n - 1))
         return f"transpose{d, e}", lambda t: t.transpose(d, e), lambda x: np.swapaxes(x, d, e)
@@ -60,11 +63,13 @@ def step(draw, shape):
     if kind == "roll":
         return f"roll{d}", lambda t: t.roll(1, d), lambda x: np.roll(x, 1, d)
     if kind == "cat":
-        return (f"cat{d}", lambda t: fb.cat([t, t * 2], d),
-                lambda x: np.concatenate([x, x * 2], d))
+        return (f"cat{d}", lambda t: fb.cat([t, t * 2], d), lambda x: np.concatenate([x, x * 2], d))
     if kind == "broadcast":
-        return ("broadcast", lambda t: t + t.mean(0) if shape[0] else t.clone(),
-                lambda x: x + x.mean(0) if shape[0] else x.copy())
+        return (
+            "broadcast",
+            lambda t: t + t.mean(0) if shape[0] else t.clone(),
+            lambda x: x + x.mean(0) if shape[0] else x.copy(),
+        )
     if kind == "flip":
         axes = (d,) if n else ()
         return f"flip{axes}", lambda t: t.flip(axes), lambda x: np.flip(x, axes)
@@ -121,8 +126,14 @@ def test_gradients_of_chains(chain):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from(["add", "mul", "slice", "column", "fill", "copy", "t"]), min_size=1,
-                max_size=8), st.integers(0, 2**16))
+@given(
+    st.lists(
+        st.sampled_from(["add", "mul", "slice", "column", "fill", "copy", "t"]),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(0, 2**16),
+)
 def test_in_place_programs(program, seed):
     a = np.random.default_rng(seed).uniform(-1, 1, (4, 4))
     t = fb.from_numpy(a.copy())

@@ -24,13 +24,23 @@ CPP = {".cpp", ".h", ".cuh", ".inc"}
 
 def tracked():
     """The project's source files: git's list, or the tree of an unpacked archive."""
-    done = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True,
-                          text=True)
-    names = done.stdout.split("\n") if done.returncode == 0 else [
-        str(p.relative_to(ROOT)) for d in ("src", "csrc", "tests", "examples", "scripts", "benchmarks")
-        for p in (ROOT / d).rglob("*")]
-    return sorted(n for n in names if n and pathlib.Path(n).suffix in SUFFIXES and (ROOT / n).is_file()
-                  and n not in GENERATED)
+    done = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    names = (
+        done.stdout.split("\n")
+        if done.returncode == 0
+        else [
+            str(p.relative_to(ROOT))
+            for d in ("src", "csrc", "tests", "examples", "scripts", "benchmarks")
+            for p in (ROOT / d).rglob("*")
+        ]
+    )
+    return sorted(
+        n
+        for n in names
+        if n and pathlib.Path(n).suffix in SUFFIXES and (ROOT / n).is_file() and n not in GENERATED
+    )
 
 
 FILES = tracked()
@@ -42,12 +52,21 @@ def complain(lines):
 
 
 def test_there_is_something_to_check():
-    assert sum(n.startswith("src/") for n in FILES) > 10 and sum(n.startswith("csrc/") for n in FILES) > 10
+    assert (
+        sum(n.startswith("src/") for n in FILES) > 10
+        and sum(n.startswith("csrc/") for n in FILES) > 10
+    )
 
 
 def test_lines_are_at_most_100_columns():
-    complain([f"{n}:{i} has {len(line)} columns" for n, t in TEXT.items()
-              for i, line in enumerate(t.split("\n"), 1) if len(line) > 100])
+    complain(
+        [
+            f"{n}:{i} has {len(line)} columns"
+            for n, t in TEXT.items()
+            for i, line in enumerate(t.split("\n"), 1)
+            if len(line) > 100
+        ]
+    )
 
 
 def test_files_are_under_1000_lines():
@@ -62,11 +81,14 @@ def python_functions(text):
 
 def strip_cpp(text):
     """C++ without comments, strings and characters, line breaks kept."""
+
     def blank(m):
         return "\n" * m.group(0).count("\n")
 
     text = re.sub(r'R"(\w*)\(.*?\)\1"', blank, text, flags=re.S)
-    return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', blank, text, flags=re.S)
+    return re.sub(
+        r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', blank, text, flags=re.S
+    )
 
 
 def cpp_functions(text):
@@ -78,16 +100,24 @@ def cpp_functions(text):
             line += 1
         elif c == "{":
             head = text[last:i].strip()
-            is_function = bool(re.search(r"\)\s*(const|noexcept|override|final|mutable|->\s*[\w:<>*& ]+)*\s*"
-                                         r"(:[^;{}]*)?$", head)) and not re.match(
-                r"(if|for|while|switch|else|do|catch)\b", head)
+            is_function = bool(
+                re.search(
+                    r"\)\s*(const|noexcept|override|final|mutable|->\s*[\w:<>*& ]+)*\s*"
+                    r"(:[^;{}]*)?$",
+                    head,
+                )
+            ) and not re.match(r"(if|for|while|switch|else|do|catch)\b", head)
             stack.append((is_function and not any(s[0] for s in stack), line, head))
             last = i + 1
         elif c == "}":
             if stack:
                 function, start, head = stack.pop()
                 if function:
-                    yield head.split("(")[0].split()[-1] if "(" in head else "?", start, line - start + 1
+                    yield (
+                        head.split("(")[0].split()[-1] if "(" in head else "?",
+                        start,
+                        line - start + 1,
+                    )
             last = i + 1
         elif c == ";":
             last = i + 1
@@ -117,16 +147,30 @@ def test_each_file_starts_with_its_purpose():
 
 
 def test_only_the_binding_knows_python():
-    complain([n for n, t in TEXT.items() if n.startswith("csrc/") and not n.startswith("csrc/python/")
-              and re.search(r"#include\s*[<\"]Python\.h|PyObject", t)])
+    complain(
+        [
+            n
+            for n, t in TEXT.items()
+            if n.startswith("csrc/")
+            and not n.startswith("csrc/python/")
+            and re.search(r"#include\s*[<\"]Python\.h|PyObject", t)
+        ]
+    )
 
 
 def test_no_machine_paths_and_no_leftovers():
     path = re.compile(r"/(?:work|root|home|farm)/\w")
     left = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
     here = "tests/test_house.py"
-    complain([f"{n}:{i} {line.strip()[:80]}" for n, t in TEXT.items() if n != here
-              for i, line in enumerate(t.split("\n"), 1) if path.search(line) or left.search(line)])
+    complain(
+        [
+            f"{n}:{i} {line.strip()[:80]}"
+            for n, t in TEXT.items()
+            if n != here
+            for i, line in enumerate(t.split("\n"), 1)
+            if path.search(line) or left.search(line)
+        ]
+    )
 
 
 def test_no_bare_except_and_no_silent_pass():
@@ -137,8 +181,12 @@ def test_no_bare_except_and_no_silent_pass():
         for node in ast.walk(ast.parse(t)):
             if isinstance(node, ast.ExceptHandler) and node.type is None:
                 bad.append(f"{n}:{node.lineno}")
-            if isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name) and node.type.id in (
-                    "Exception", "BaseException") and all(isinstance(b, ast.Pass) for b in node.body):
+            if (
+                isinstance(node, ast.ExceptHandler)
+                and isinstance(node.type, ast.Name)
+                and node.type.id in ("Exception", "BaseException")
+                and all(isinstance(b, ast.Pass) for b in node.body)
+            ):
                 bad.append(f"{n}:{node.lineno} swallows every error")
     complain(bad)
 
@@ -154,7 +202,9 @@ def public_objects():
     seen = {}
     for name in public_modules():
         module = importlib.import_module(name)
-        exported = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
+        exported = getattr(module, "__all__", None) or [
+            n for n in dir(module) if not n.startswith("_")
+        ]
         for n in exported:
             o = getattr(module, n)
             own = str(getattr(o, "__module__", None) or "flambeau").startswith("flambeau")
@@ -176,8 +226,11 @@ def test_public_examples_run(module):
     mine = [(n, o) for n, o in public_objects() if n.rsplit(".", 1)[0] == module]
     failures = []
     for name, o in [(module + ".__doc__", m.__doc__ or "")] + mine:
-        tests = [doctest.DocTestParser().get_doctest(o, {}, name, None, 0)] if isinstance(o, str) else \
-            finder.find(o, name, globs={}, module=False)
+        tests = (
+            [doctest.DocTestParser().get_doctest(o, {}, name, None, 0)]
+            if isinstance(o, str)
+            else finder.find(o, name, globs={}, module=False)
+        )
         for t in tests:
             if not t.examples:
                 continue
@@ -208,7 +261,8 @@ ELSEWHERE = re.compile(
     r"|geometric_|cauchy_|log_normal_|bernoulli|poisson|item|tolist|numpy|from_numpy|to|copy_|fill_?|zero_?"
     r"|set_|resize_|detach|data_ptr|is_|requires_grad|retain_grad|register|backward|equal|allclose"
     r"|manual_seed|result_type|size|stride|dim|numel|storage|type|cpu|float|double|half|bfloat16|long|int"
-    r"|short|char|byte|bool|cuda|element_size|nelement|ndimension|new_|dropout|bernoulli)")
+    r"|short|char|byte|bool|cuda|element_size|nelement|ndimension|new_|dropout|bernoulli)"
+)
 
 
 def test_every_registered_op_has_a_spec_row():
@@ -216,13 +270,24 @@ def test_every_registered_op_has_a_spec_row():
 
     have = {r.name.rsplit(".", 1)[-1] for r in REGISTRY.values()}
     source = "\n".join(t for n, t in TEXT.items() if n.startswith("tests/"))
-    complain(sorted(n for n in registered() if n not in have and not ELSEWHERE.match(n)
-                    and not re.search(rf"\b{re.escape(n)}\b", source)))
+    complain(
+        sorted(
+            n
+            for n in registered()
+            if n not in have
+            and not ELSEWHERE.match(n)
+            and not re.search(rf"\b{re.escape(n)}\b", source)
+        )
+    )
 
 
 def test_the_stub_is_up_to_date():
-    done = subprocess.run([sys.executable, "scripts/make_stubs.py", "--check"], cwd=ROOT,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "scripts/make_stubs.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-500:]
 
 

@@ -42,8 +42,29 @@ def test_legacy_constructors():
 def test_operators():
     a, b = fb.tensor([1.0, -2.0, 3.5]), fb.tensor([2.0, 3.0, -1.0])
     x, y = a.numpy().copy(), b.numpy().copy()
-    for f in ("a + b", "a - b", "a * b", "a / b", "a // b", "a % b", "a ** 2", "2 ** a", "-a", "+a", "abs(a)",
-              "a @ b", "1 - a", "1 / a", "3 // b", "3 % b", "a < b", "a >= 1", "a == b", "a != b", "2 * a"):
+    for f in (
+        "a + b",
+        "a - b",
+        "a * b",
+        "a / b",
+        "a // b",
+        "a % b",
+        "a ** 2",
+        "2 ** a",
+        "-a",
+        "+a",
+        "abs(a)",
+        "a @ b",
+        "1 - a",
+        "1 / a",
+        "3 // b",
+        "3 % b",
+        "a < b",
+        "a >= 1",
+        "a == b",
+        "a != b",
+        "2 * a",
+    ):
         want = eval(f, {"a": x, "b": y})
         got = eval(f, {"a": a, "b": b})
         np.testing.assert_allclose(got.numpy(), want, rtol=1e-6, err_msg=f)
@@ -67,7 +88,9 @@ def test_truth_and_numbers():
     assert bool(fb.tensor([1])) and not bool(fb.tensor(0.0))
     with pytest.raises(RuntimeError, match="(?i)ambiguous"):
         bool(fb.tensor([1, 2]))
-    assert int(fb.tensor(2.7)) == 2 and float(fb.tensor([2.5])) == 2.5 and complex(fb.tensor(1.0)) == 1
+    assert (
+        int(fb.tensor(2.7)) == 2 and float(fb.tensor([2.5])) == 2.5 and complex(fb.tensor(1.0)) == 1
+    )
     assert [10, 20][fb.tensor(1)] == 20
     with pytest.raises((RuntimeError, ValueError)):
         fb.tensor([1, 2]).item()
@@ -79,8 +102,18 @@ def test_truth_and_numbers():
 
 def test_views_share_and_know_it():
     x = fb.arange(12)
-    for v in (x.view(3, 4), x.view(3, 4).t(), x[2:], x.view(3, 4)[:, 1], x.unsqueeze(0), x.detach(),
-              x.view(3, 4).diagonal(), x.expand(2, 12), x.unfold(0, 3, 1), x.as_strided((2, 2), (1, 3))):
+    for v in (
+        x.view(3, 4),
+        x.view(3, 4).t(),
+        x[2:],
+        x.view(3, 4)[:, 1],
+        x.unsqueeze(0),
+        x.detach(),
+        x.view(3, 4).diagonal(),
+        x.expand(2, 12),
+        x.unfold(0, 3, 1),
+        x.as_strided((2, 2), (1, 3)),
+    ):
         assert v.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
     x.view(3, 4).t()[1, 2] = 100
     assert x[9] == 100
@@ -105,8 +138,16 @@ def test_to_and_casts():
     assert t.to(fb.float32, copy=True) is not t
     assert t.to(fb.tensor(1, dtype=fb.float64)).dtype == fb.float64
     assert t.type(fb.float64).dtype == fb.float64
-    for name, d in dict(double="float64", half="float16", bfloat16="bfloat16", int="int32", short="int16",
-                        char="int8", byte="uint8", bool="bool").items():
+    for name, d in dict(
+        double="float64",
+        half="float16",
+        bfloat16="bfloat16",
+        int="int32",
+        short="int16",
+        char="int8",
+        byte="uint8",
+        bool="bool",
+    ).items():
         assert getattr(t.abs(), name)().dtype == getattr(fb, d), name
     assert t.type_as(fb.tensor(1)).dtype == fb.int64
     assert t.cpu() is t
@@ -117,7 +158,11 @@ def test_to_and_casts():
 def test_cuda_without_a_gpu_says_so():
     if fb.cuda.is_available():
         pytest.skip("there is a GPU")
-    for f in (lambda: fb.ones(2).cuda(), lambda: fb.ones(2).to("cuda"), lambda: fb.ones(2, device="cuda")):
+    for f in (
+        lambda: fb.ones(2).cuda(),
+        lambda: fb.ones(2).to("cuda"),
+        lambda: fb.ones(2, device="cuda"),
+    ):
         with pytest.raises((AssertionError, RuntimeError), match="(?i)cuda|nvidia"):
             f()
 
@@ -139,8 +184,17 @@ def test_copying_and_pickling():
 
 
 def test_dtype_and_device_objects():
-    assert fb.float is fb.float32 and fb.long is fb.int64 and fb.half is fb.float16 and fb.double is fb.float64
-    assert repr(fb.float32).endswith("float32") and fb.float32.is_floating_point and fb.complex64.is_complex
+    assert (
+        fb.float is fb.float32
+        and fb.long is fb.int64
+        and fb.half is fb.float16
+        and fb.double is fb.float64
+    )
+    assert (
+        repr(fb.float32).endswith("float32")
+        and fb.float32.is_floating_point
+        and fb.complex64.is_complex
+    )
     assert fb.float32.itemsize == 4 and not fb.int8.is_floating_point and not fb.uint8.is_signed
     assert fb.device("cuda:1").index == 1 and fb.device("cuda", 0).type == "cuda"
     assert str(fb.device("cpu")) == "cpu" and fb.device("cpu") == fb.device("cpu")

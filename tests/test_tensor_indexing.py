@@ -44,8 +44,14 @@ CASES = {
 
 def ours(index):
     """The index with arrays as tensors."""
-    return tuple(fb.from_numpy(i.copy()) if isinstance(i, np.ndarray) else
-                 fb.tensor(i) if isinstance(i, list) and i and np.ndim(i) > 1 else i for i in index)
+    return tuple(
+        fb.from_numpy(i.copy())
+        if isinstance(i, np.ndarray)
+        else fb.tensor(i)
+        if isinstance(i, list) and i and np.ndim(i) > 1
+        else i
+        for i in index
+    )
 
 
 def unpack(index):
@@ -54,8 +60,11 @@ def unpack(index):
 
 @pytest.mark.parametrize("name", CASES)
 def test_read(name):
-    want = BASE[unpack(tuple(np.array(i, np.int64) if i == [] else i for i in CASES[name]))] \
-        if name == "empty list" else BASE[unpack(CASES[name])]
+    want = (
+        BASE[unpack(tuple(np.array(i, np.int64) if i == [] else i for i in CASES[name]))]
+        if name == "empty list"
+        else BASE[unpack(CASES[name])]
+    )
     got = fb.from_numpy(BASE.copy())[unpack(ours(CASES[name]))]
     assert tuple(got.shape) == want.shape
     np.testing.assert_array_equal(got.numpy(), want)
@@ -67,8 +76,11 @@ def test_write(name):
     for kind in ("scalar", "same shape", "broadcast"):
         a, t = BASE.copy(), fb.from_numpy(BASE.copy())
         part = a[unpack(index)]
-        value = {"scalar": -1.0, "same shape": -np.arange(1.0, part.size + 1).reshape(part.shape),
-                 "broadcast": np.full(part.shape[-1:], -5.0)}[kind]
+        value = {
+            "scalar": -1.0,
+            "same shape": -np.arange(1.0, part.size + 1).reshape(part.shape),
+            "broadcast": np.full(part.shape[-1:], -5.0),
+        }[kind]
         if name in ("list",) and kind == "same shape":
             continue  # index 2 is written twice: which value wins is open
         a[unpack(index)] = value
@@ -99,7 +111,7 @@ def test_uint8_masks_and_tensor_ints():
     assert t[fb.tensor(2)].item() == 2 and t[fb.tensor(2)].shape == ()
     assert t[fb.tensor([3, 0])].tolist() == [3, 0]
     assert t[fb.tensor([3, 0], dtype=fb.int32)].tolist() == [3, 0]
-    assert t[fb.tensor(1):fb.tensor(3)].tolist() == [1, 2]
+    assert t[fb.tensor(1) : fb.tensor(3)].tolist() == [1, 2]
 
 
 def test_accumulating_in_place():
@@ -110,11 +122,22 @@ def test_accumulating_in_place():
     assert t.tolist() == [3, 1, 0]
 
 
-@pytest.mark.parametrize("index,exc", [
-    ((4,), IndexError), ((-5,), IndexError), ((0, 0, 0, 0), IndexError), (([9],), IndexError),
-    (([-5],), IndexError), ((slice(None, None, -1),), ValueError), ((slice(None, None, 0),), ValueError),
-    (("a",), (TypeError, IndexError)), ((1.5,), (TypeError, IndexError)),
-    ((np.array([True, False]),), IndexError), (([0, 1], [0, 1, 2]), IndexError)])
+@pytest.mark.parametrize(
+    "index,exc",
+    [
+        ((4,), IndexError),
+        ((-5,), IndexError),
+        ((0, 0, 0, 0), IndexError),
+        (([9],), IndexError),
+        (([-5],), IndexError),
+        ((slice(None, None, -1),), ValueError),
+        ((slice(None, None, 0),), ValueError),
+        (("a",), (TypeError, IndexError)),
+        ((1.5,), (TypeError, IndexError)),
+        ((np.array([True, False]),), IndexError),
+        (([0, 1], [0, 1, 2]), IndexError),
+    ],
+)
 def test_bad_indices(index, exc):
     t = fb.from_numpy(BASE.copy())
     with pytest.raises(exc):
@@ -140,9 +163,12 @@ def parts(size):
     """Indices for one dimension."""
     ints = st.integers(-size, size - 1)
     bound = st.none() | st.integers(-size - 2, size + 2)
-    return st.one_of(ints, st.builds(slice, bound, bound, st.none() | st.integers(1, 3)),
-                     st.lists(ints, min_size=2, max_size=2),
-                     st.lists(st.booleans(), min_size=size, max_size=size).map(np.array))
+    return st.one_of(
+        ints,
+        st.builds(slice, bound, bound, st.none() | st.integers(1, 3)),
+        st.lists(ints, min_size=2, max_size=2),
+        st.lists(st.booleans(), min_size=size, max_size=size).map(np.array),
+    )
 
 
 @st.composite
@@ -151,8 +177,12 @@ def expressions(draw):
     index = [draw(parts(s)) for s in SHAPE[:n]]
     arrays = [i for i in index if isinstance(i, np.ndarray)]
     if arrays:  # one mask broadcasts with nothing but itself
-        index = [slice(None) if isinstance(i, list) or (isinstance(i, np.ndarray) and i is not arrays[0])
-                 else i for i in index]
+        index = [
+            slice(None)
+            if isinstance(i, list) or (isinstance(i, np.ndarray) and i is not arrays[0])
+            else i
+            for i in index
+        ]
     if any(isinstance(i, (list, np.ndarray)) for i in index):
         # NumPy makes arrays of the ints beside arrays, PyTorch selects first
         index = [slice(None) if isinstance(i, int) else i for i in index]
@@ -161,7 +191,9 @@ def expressions(draw):
     if draw(st.booleans()):
         # an ellipsis stands for the dimensions that are not named
         at = draw(st.integers(0, len(index)))
-        index = index[:at] + [Ellipsis] + index[at:] if at == len(index) or n == len(SHAPE) else index
+        index = (
+            index[:at] + [Ellipsis] + index[at:] if at == len(index) or n == len(SHAPE) else index
+        )
     return tuple(index)
 
 

@@ -38,8 +38,18 @@ __all__ = ["MODULE", "fb"]
 class T:
     """A tensor argument: its shape and how its values are drawn."""
 
-    def __init__(self, *shape, lo=None, hi=None, dtype=None, grad=True, distinct=False, away=0.0,
-                 values=None, psd=False):
+    def __init__(
+        self,
+        *shape,
+        lo=None,
+        hi=None,
+        dtype=None,
+        grad=True,
+        distinct=False,
+        away=0.0,
+        values=None,
+        psd=False,
+    ):
         self.shape, self.lo, self.hi, self.dtype = tuple(shape), lo, hi, dtype
         self.grad = grad and (dtype is None or is_float(dtype) or is_complex(dtype))
         self.distinct, self.away, self.values, self.psd = distinct, away, values, psd
@@ -108,8 +118,10 @@ class S:
 
     def __repr__(self):
         show = lambda v: f"T{v.shape}" if isinstance(v, T) else repr(v)
-        parts = [show(a) if not isinstance(a, (list, tuple)) else str([show(x) for x in a])
-                 for a in self.args]
+        parts = [
+            show(a) if not isinstance(a, (list, tuple)) else str([show(x) for x in a])
+            for a in self.args
+        ]
         return "(" + ", ".join(parts + [f"{k}={show(v)}" for k, v in self.kwargs.items()]) + ")"
 
 
@@ -239,12 +251,24 @@ class Report:
 
 def U(*extra, **kw) -> list[S]:
     """The usual samples of a unary op: 2-d, 1-d with a vector tail, 0-d, zero-size, 3-d."""
-    return [S(T(3, 4, **kw), *extra), S(T(19, **kw), *extra), S(T(**kw), *extra),
-            S(T(0, 3, **kw), *extra), S(T(2, 3, 4, **kw), *extra)]
+    return [
+        S(T(3, 4, **kw), *extra),
+        S(T(19, **kw), *extra),
+        S(T(**kw), *extra),
+        S(T(0, 3, **kw), *extra),
+        S(T(2, 3, 4, **kw), *extra),
+    ]
 
 
 def B(**kw) -> list[S]:
     """The usual samples of a binary op: equal shapes, broadcast both ways, 0-d, zero-size."""
     b = dict(kw)
-    return [S(T(3, 4), T(3, 4, **b)), S(T(3, 1), T(4, **b)), S(T(19), T(**b)), S(T(), T(2, 3, **b)),
-            S(T(), T(**b)), S(T(2, 0), T(1, **b)), S(T(2, 1, 4), T(3, 1, **b))]
+    return [
+        S(T(3, 4), T(3, 4, **b)),
+        S(T(3, 1), T(4, **b)),
+        S(T(19), T(**b)),
+        S(T(), T(2, 3, **b)),
+        S(T(), T(**b)),
+        S(T(2, 0), T(1, **b)),
+        S(T(2, 1, 4), T(3, 1, **b)),
+    ]

@@ -28,8 +28,14 @@ from .base import (
 )
 
 # relative and absolute tolerance of one rounding or a few, by dtype of the result
-TOL = {"float64": (1e-11, 1e-12), "float32": (3e-6, 1e-6), "float16": (2e-3, 1e-3),
-       "bfloat16": (1.6e-2, 8e-3), "complex128": (1e-11, 1e-12), "complex64": (5e-6, 2e-6)}
+TOL = {
+    "float64": (1e-11, 1e-12),
+    "float32": (3e-6, 1e-6),
+    "float16": (2e-3, 1e-3),
+    "bfloat16": (1.6e-2, 8e-3),
+    "complex128": (1e-11, 1e-12),
+    "complex64": (5e-6, 2e-6),
+}
 LAYOUTS = ("contiguous", "transposed", "sliced")
 
 
@@ -75,8 +81,9 @@ def draw(spec: OpSpec, sample: S, dtype: str, salt=0):
     return {id(t): t.draw(rng, dtype, spec.domain) for t in sample.tensors()}
 
 
-def call(spec: OpSpec, sample: S, arrays, dtype, layout="contiguous", device="cpu", made=None,
-         fn=None):
+def call(
+    spec: OpSpec, sample: S, arrays, dtype, layout="contiguous", device="cpu", made=None, fn=None
+):
     """Calls the op on tensors made from the arrays; `made` receives them by id of T."""
     made = {} if made is None else made
 
@@ -128,8 +135,10 @@ def differ(actual, want, dtype: str | None, tol=1.0, exact=False) -> str:
         return ""
     bad = np.argwhere(~np.atleast_1d(ok))[0]
     at = tuple(int(i) for i in bad)
-    return (f"{int((~ok).sum())} of {want.size} values, first at {at}: "
-            f"{np.atleast_1d(got)[at]!r}, expected {np.atleast_1d(want)[at]!r}")
+    return (
+        f"{int((~ok).sum())} of {want.size} values, first at {at}: "
+        f"{np.atleast_1d(got)[at]!r}, expected {np.atleast_1d(want)[at]!r}"
+    )
 
 
 def outputs(spec, result):
@@ -157,8 +166,14 @@ def special_samples(spec: OpSpec, dtype: str):
     if len(first.tensors()) == 1:
         return [S(T(values=v), *first.args[1:], **first.kwargs)]
     grid = list(itertools.product(v, repeat=2))
-    return [S(T(values=[p[0] for p in grid]), T(values=[p[1] for p in grid]), *first.args[2:],
-              **first.kwargs)]
+    return [
+        S(
+            T(values=[p[0] for p in grid]),
+            T(values=[p[1] for p in grid]),
+            *first.args[2:],
+            **first.kwargs,
+        )
+    ]
 
 
 def check_value(spec: OpSpec, device="cpu"):
@@ -182,8 +197,11 @@ def check_value(spec: OpSpec, device="cpu"):
                     continue
                 compare(report, where, spec, got, wants, dtype)
                 for key, t in made.items():
-                    if not np.array_equal(to_numpy(t), arrays[key], equal_nan=t.dtype.is_floating_point
-                                          or t.dtype.is_complex):
+                    if not np.array_equal(
+                        to_numpy(t),
+                        arrays[key],
+                        equal_nan=t.dtype.is_floating_point or t.dtype.is_complex,
+                    ):
                         report.add(where, "changed its input")
     report.check()
 
@@ -204,8 +222,12 @@ def check_forms(spec: OpSpec):
                 continue
             if spec.method:
                 f = lambda x, *a, **k: getattr(x, short)(*a, **k)
-                _same(report, f"method {dtype} {sample}", want,
-                      lambda: call(spec, sample, arrays, dtype, fn=f))
+                _same(
+                    report,
+                    f"method {dtype} {sample}",
+                    want,
+                    lambda: call(spec, sample, arrays, dtype, fn=f),
+                )
             if spec.out:
                 _check_out(report, spec, sample, arrays, dtype, want)
             if spec.inplace:
@@ -276,7 +298,9 @@ def check_meta(spec: OpSpec):
                 continue
             arrays = draw(spec, sample, dtype)
             try:
-                real = [r for r in as_list(call(spec, sample, arrays, dtype)) if hasattr(r, "shape")]
+                real = [
+                    r for r in as_list(call(spec, sample, arrays, dtype)) if hasattr(r, "shape")
+                ]
                 meta = as_list(call(spec, sample, arrays, dtype, device="meta"))
             except Exception as e:
                 report.add(f"{dtype} {sample}", f"raised {type(e).__name__}: {e}"[:300])
@@ -327,5 +351,12 @@ def check_error(spec: OpSpec):
     report.check()
 
 
-__all__ = ["CPLX", "DEVICES", "check_error", "check_forms", "check_meta", "check_threads",
-           "check_value"]
+__all__ = [
+    "CPLX",
+    "DEVICES",
+    "check_error",
+    "check_forms",
+    "check_meta",
+    "check_threads",
+    "check_value",
+]

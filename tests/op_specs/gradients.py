@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import OpSpec, Report, S, fb, is_complex, replace
+from .base import OpSpec, Report, S, fb, is_complex
 from .check import as_list, call, draw, outputs, tensor, to_numpy
 
 STEP = 1e-6
@@ -13,8 +13,11 @@ MOST = 80  # larger samples are left to the value checks
 
 def _real(t):
     """A tensor as real numbers: complex ones get a last axis of two."""
-    return fb.view_as_real(t.resolve_conj() if hasattr(t, "resolve_conj") else t) \
-        if t.dtype.is_complex else t
+    return (
+        fb.view_as_real(t.resolve_conj() if hasattr(t, "resolve_conj") else t)
+        if t.dtype.is_complex
+        else t
+    )
 
 
 class Problem:
@@ -57,8 +60,10 @@ class Problem:
 
 
 def _weights(rng, tensors):
-    return [np.asarray(rng.uniform(0.5, 1.5, tuple(t.shape)) * rng.choice([-1, 1], tuple(t.shape)))
-            for t in tensors]
+    return [
+        np.asarray(rng.uniform(0.5, 1.5, tuple(t.shape)) * rng.choice([-1, 1], tuple(t.shape)))
+        for t in tensors
+    ]
 
 
 def _grads(total, leaves, create=False):
@@ -140,8 +145,11 @@ def check_grad(spec: OpSpec):
     dtypes = ("float64",) if "float64" in spec.dtypes else ()
     for dtype in dtypes + (("complex128",) if spec.cgrad else ()):
         for sample in spec.samples:
-            if sample.numel > MOST or (
-                dtype == "complex128" and any(t.numel == 0 for t in sample.tensors())) or (sample.dtypes and dtype not in sample.dtypes):
+            if (
+                sample.numel > MOST
+                or (dtype == "complex128" and any(t.numel == 0 for t in sample.tensors()))
+                or (sample.dtypes and dtype not in sample.dtypes)
+            ):
                 continue
             try:
                 check_sample(report, spec, sample, dtype)

@@ -16,8 +16,10 @@ def padded(x, pad, value=0.0):
 def windows(x, size, stride, dilation, outs):
     """(offset, the input each output sees at that offset) for every offset of the kernel."""
     for off in itertools.product(*map(range, size)):
-        cut = tuple(slice(o * d, o * d + s * (m - 1) + 1, s)
-                    for o, d, s, m in zip(off, dilation, stride, outs))
+        cut = tuple(
+            slice(o * d, o * d + s * (m - 1) + 1, s)
+            for o, d, s, m in zip(off, dilation, stride, outs)
+        )
         yield off, x[(slice(None),) * 2 + cut]
 
 
@@ -32,14 +34,17 @@ def conv(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
         x = np.pad(x, [(0, 0)] * 2 + [(t // 2, t - t // 2) for t in total])
     else:
         x = padded(x, (0,) * n if padding == "valid" else tup(padding, n))
-    outs = [(s - d * (k - 1) - 1) // t + 1
-            for s, d, k, t in zip(x.shape[2:], dilation, size, stride)]
+    outs = [
+        (s - d * (k - 1) - 1) // t + 1 for s, d, k, t in zip(x.shape[2:], dilation, size, stride)
+    ]
     y = np.zeros((x.shape[0], w.shape[0], *outs), np.result_type(x, w))
     co, ci = w.shape[0] // groups, w.shape[1]
     for off, part in windows(x, size, stride, dilation, outs):
         for g in range(groups):
             wg = w[(slice(g * co, (g + 1) * co), slice(None)) + off]
-            y[:, g * co:(g + 1) * co] += np.einsum("nc...,oc->no...", part[:, g * ci:(g + 1) * ci], wg)
+            y[:, g * co : (g + 1) * co] += np.einsum(
+                "nc...,oc->no...", part[:, g * ci : (g + 1) * ci], wg
+            )
     return y if b is None else y + b.reshape((1, -1) + (1,) * n)
 
 
@@ -50,14 +55,18 @@ def conv_transpose(x, w, b=None, stride=1, padding=0, output_padding=0, groups=1
         return conv_transpose(x[None], w, b, stride, padding, output_padding, groups, dilation)[0]
     size, stride, dilation = w.shape[2:], tup(stride, n), tup(dilation, n)
     pad, extra = tup(padding, n), tup(output_padding, n)
-    full = [(m - 1) * s + d * (k - 1) + 1 + e
-            for m, s, d, k, e in zip(x.shape[2:], stride, dilation, size, extra)]
+    full = [
+        (m - 1) * s + d * (k - 1) + 1 + e
+        for m, s, d, k, e in zip(x.shape[2:], stride, dilation, size, extra)
+    ]
     y = np.zeros((x.shape[0], w.shape[1] * groups, *full), np.result_type(x, w))
     ci, co = w.shape[0] // groups, w.shape[1]
     for off, part in windows(y, size, stride, dilation, x.shape[2:]):
         for g in range(groups):
             wg = w[(slice(g * ci, (g + 1) * ci), slice(None)) + off]
-            part[:, g * co:(g + 1) * co] += np.einsum("nc...,co->no...", x[:, g * ci:(g + 1) * ci], wg)
+            part[:, g * co : (g + 1) * co] += np.einsum(
+                "nc...,co->no...", x[:, g * ci : (g + 1) * ci], wg
+            )
     cut = tuple(slice(p, s - p) for p, s in zip(pad, full))
     y = y[(slice(None),) * 2 + cut]
     return y if b is None else y + b.reshape((1, -1) + (1,) * n)
@@ -78,8 +87,9 @@ def max_pool(n):
         k = tup(kernel_size, n)
         s, p, d = tup(stride or k, n), tup(padding, n), tup(dilation, n)
         outs = [pool_out(z, *a, ceil_mode) for z, *a in zip(x.shape[2:], k, s, p, d)]
-        big = np.pad(padded(x, p, -np.inf), [(0, 0)] * 2 + [(0, a) for a in s],
-                     constant_values=-np.inf)
+        big = np.pad(
+            padded(x, p, -np.inf), [(0, 0)] * 2 + [(0, a) for a in s], constant_values=-np.inf
+        )
         return np.max([part for _, part in windows(big, k, s, d, outs)], axis=0)
 
     return run
@@ -88,11 +98,25 @@ def max_pool(n):
 def avg_pool(n):
     """Mean over windows of the last n dimensions."""
 
-    def run(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
-            divisor_override=None):
+    def run(
+        x,
+        kernel_size,
+        stride=None,
+        padding=0,
+        ceil_mode=False,
+        count_include_pad=True,
+        divisor_override=None,
+    ):
         if x.ndim == n + 1:
-            return run(x[None], kernel_size, stride, padding, ceil_mode, count_include_pad,
-                       divisor_override)[0]
+            return run(
+                x[None],
+                kernel_size,
+                stride,
+                padding,
+                ceil_mode,
+                count_include_pad,
+                divisor_override,
+            )[0]
         k = tup(kernel_size, n)
         s, p = tup(stride or k, n), tup(padding, n)
         outs = [pool_out(z, *a, 1, ceil_mode) for z, *a in zip(x.shape[2:], k, s, p)]
@@ -116,8 +140,7 @@ def adaptive_pool(n, f):
         want = tuple(s if w is None else w for w, s in zip(want, sizes))
         y = np.zeros(x.shape[:-n] + want, x.dtype)
         for at in itertools.product(*map(range, want)):
-            cut = tuple(slice(i * s // w, -(-(i + 1) * s // w))
-                        for i, s, w in zip(at, sizes, want))
+            cut = tuple(slice(i * s // w, -(-(i + 1) * s // w)) for i, s, w in zip(at, sizes, want))
             y[(...,) + at] = f(x[(...,) + cut], axis=tuple(range(-n, 0)))
         return y
 
@@ -186,7 +209,9 @@ def nll(logp, target, weight=None, ignore_index=-100, reduction="mean"):
     t = np.where(keep, target, 0)
     wt = np.where(keep, w[t], 0)
     loss = -np.take_along_axis(logp, np.expand_dims(t, 1), 1).squeeze(1) * wt
-    return {"none": lambda: loss, "sum": loss.sum, "mean": lambda: loss.sum() / wt.sum()}[reduction]()
+    return {"none": lambda: loss, "sum": loss.sum, "mean": lambda: loss.sum() / wt.sum()}[
+        reduction
+    ]()
 
 
 def cross_entropy(x, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):

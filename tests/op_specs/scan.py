@@ -4,7 +4,14 @@ import numpy as np
 
 from .base import CPLX, FLOAT, INT, REAL, Bad, S, T, op
 
-SHAPES = [S(T(3, 4), 0), S(T(3, 4), dim=1), S(T(2, 3, 4), -2), S(T(19), 0), S(T(0, 3), 0), S(T(), 0)]
+SHAPES = [
+    S(T(3, 4), 0),
+    S(T(3, 4), dim=1),
+    S(T(2, 3, 4), -2),
+    S(T(19), 0),
+    S(T(0, 3), 0),
+    S(T(), 0),
+]
 RANGE = Bad(S(T(2, 3), 5), IndexError, "5")
 
 
@@ -20,10 +27,25 @@ def along(f):
 
 
 scan("cumsum", along(np.cumsum), FLOAT + INT + ("bool",) + CPLX, cgrad=True)
-scan("cumprod", along(np.cumprod), FLOAT + INT + CPLX, cgrad=True, gtol=5,
-     big=S(T(401, 301, lo=0.98, hi=1.02), 0))
-scan("cumprod", along(np.cumprod), REAL, key="cumprod_zeros", big=None,
-     samples=[S(T(values=[1.0, 0.0, 2.0, 3.0]), 0), S(T(values=[[0.0, 2.0, 0.0], [1.0, 0.0, 4.0]]), 1)])
+scan(
+    "cumprod",
+    along(np.cumprod),
+    FLOAT + INT + CPLX,
+    cgrad=True,
+    gtol=5,
+    big=S(T(401, 301, lo=0.98, hi=1.02), 0),
+)
+scan(
+    "cumprod",
+    along(np.cumprod),
+    REAL,
+    key="cumprod_zeros",
+    big=None,
+    samples=[
+        S(T(values=[1.0, 0.0, 2.0, 3.0]), 0),
+        S(T(values=[[0.0, 2.0, 0.0], [1.0, 0.0, 4.0]]), 1),
+    ],
+)
 scan("logcumsumexp", along(np.logaddexp.accumulate), FLOAT, "same")
 
 
@@ -53,10 +75,24 @@ def _diff(x, n=1, dim=-1, prepend=None, append=None):
     return np.diff(x, n, dim, **kw)
 
 
-op("diff", _diff, [S(T(3, 5)), S(T(3, 5), 2), S(T(4, 5), dim=0), S(T(5), prepend=T(2))],
-   dtypes=REAL + INT, method=True)
-op("trapezoid", lambda y, x=None, dx=1.0, dim=-1: np.trapezoid(y, x, dx, dim),
-   [S(T(3, 5)), S(T(3, 5), dx=0.5), S(T(3, 5), T(5)), S(T(4, 2), dim=0)], dtypes=REAL)
-op("cumulative_trapezoid", lambda y, dx=1.0, dim=-1: np.cumsum(
-    dx * (y.take(range(1, y.shape[dim]), dim) + y.take(range(y.shape[dim] - 1), dim)) / 2, dim),
-   [S(T(3, 5)), S(T(4, 2), dx=0.5, dim=0)], dtypes=REAL)
+op(
+    "diff",
+    _diff,
+    [S(T(3, 5)), S(T(3, 5), 2), S(T(4, 5), dim=0), S(T(5), prepend=T(2))],
+    dtypes=REAL + INT,
+    method=True,
+)
+op(
+    "trapezoid",
+    lambda y, x=None, dx=1.0, dim=-1: np.trapezoid(y, x, dx, dim),
+    [S(T(3, 5)), S(T(3, 5), dx=0.5), S(T(3, 5), T(5)), S(T(4, 2), dim=0)],
+    dtypes=REAL,
+)
+op(
+    "cumulative_trapezoid",
+    lambda y, dx=1.0, dim=-1: np.cumsum(
+        dx * (y.take(range(1, y.shape[dim]), dim) + y.take(range(y.shape[dim] - 1), dim)) / 2, dim
+    ),
+    [S(T(3, 5)), S(T(4, 2), dx=0.5, dim=0)],
+    dtypes=REAL,
+)
