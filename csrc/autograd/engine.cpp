@@ -72,7 +72,7 @@ class Run {
   }
   uint32_t make_slot(Node* n) {
     uint32_t s = uint32_t(slots_.size());
-    slots_.push_back({n});
+    slots_.emplace_back().node = n;
     slots_.back().grads.resize(n->outputs.size());
     n->run = id_;
     n->slot = s;

@@ -24,6 +24,7 @@ std::string to_str(int64_t v);
 inline std::string to_str(int v) { return to_str(int64_t(v)); }
 inline std::string to_str(unsigned v) { return to_str(int64_t(v)); }
 inline std::string to_str(size_t v) { return to_str(int64_t(v)); }
+inline std::string to_str(long long v) { return to_str(int64_t(v)); }
 inline std::string to_str(bool v) { return v ? "True" : "False"; }
 inline std::string to_str(const char* s) { return s; }
 inline const std::string& to_str(const std::string& s) { return s; }

@@ -71,7 +71,7 @@ enum Forms : unsigned {
 struct FunctionRow {
   // "name(Tensor self, int dim=-1, *, bool keepdim=False) -> Tensor"; rows of one name are
   // overloads, tried in order. Types: Tensor, Tensor? (or None), Operand (Tensor or number),
-  // Scalar, int, float, bool, str, dtype, device, object; X? allows None; int[] and Tensor[] are
+  // Scalar, int, float, bool, str, dtype, device, generator, object; X? allows None; int[] and Tensor[] are
   // lists, int[2] also one int for both, int[*] also as separate arguments.
   std::string schema;
   unsigned forms;

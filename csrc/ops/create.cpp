@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "../autograd/node.h"
 #include "../core/registry.h"
 #include "../cpu/loops.h"
 #include "ops.h"

@@ -101,7 +101,7 @@ Tensor gelu_tanh_curve(const Tensor& x) {
 }
 
 // The derivative columns become functions of the saved values.
-#define X() s.input(0)
+#define IN() s.input(0)
 #define A() s.input(0)
 #define B() s.input(1)
 #define C() s.input(2)
@@ -123,7 +123,7 @@ FB_BINARY(FB_ROW)
   FB_VJP(vjp_a_##name, va) FB_VJP(vjp_b_##name, vb) FB_VJP(vjp_c_##name, vc)
 FB_TERNARY(FB_ROW)
 #undef FB_ROW
-#undef X
+#undef IN
 #undef A
 #undef B
 #undef C

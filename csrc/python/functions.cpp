@@ -6,14 +6,15 @@
 
 #include "../autograd/node.h"
 #include "../core/elementwise.h"
-#include <structmember.h>
 #include "py.h"
+#include <structmember.h>
 
 namespace flambeau::py {
 namespace {
 
 enum class Type : uint8_t {
-  Tensor, Operand, Scalar, Int, Float, Bool, Str, DType, Device, Object, Ints, Tensors
+  Tensor, Operand, Scalar, Int, Float, Bool, Str, DType, Device, Object, Generator, Ints,
+  Tensors
 };
 
 struct Param {
@@ -90,7 +91,7 @@ Type type_named(const std::string& t, const std::string& schema) {
       {"Tensor", Type::Tensor}, {"Operand", Type::Operand}, {"Scalar", Type::Scalar},
       {"int", Type::Int},       {"float", Type::Float},     {"bool", Type::Bool},
       {"str", Type::Str},       {"dtype", Type::DType},     {"device", Type::Device},
-      {"object", Type::Object}};
+      {"object", Type::Object},  {"generator", Type::Generator}};
   auto it = types.find(t);
   FB_CHECK(it != types.end(), "unknown type '", t, "' in signature ", schema);
   return it->second;
@@ -249,6 +250,7 @@ bool convert(const Param& p, PyObject* o, Arg& arg, Args& all) {
     case Type::DType: return dtype_from(o, arg.dtype);
     case Type::Device: return device_from(o, arg.device);
     case Type::Object: arg.object = o; return true;
+    case Type::Generator: return (arg.object = generator_state(o)) != nullptr;
     case Type::Tensors: {
       Tensors ts;
       if (!tensors_from(o, ts)) return false;

@@ -5,7 +5,6 @@
 #include "py.h"
 
 namespace flambeau::py {
-void add_tensor_type(PyObject* m);
 
 namespace {
 
@@ -109,6 +108,7 @@ PyMODINIT_FUNC PyInit__C() {
     Obj m(check(PyModule_Create(&definition)));
     add_types(m.get());
     add_tensor_type(m.get());
+    add_generator(m.get());
     add_autograd(m.get());
     add_numpy(m.get());
     add_functions(m.get());

@@ -96,7 +96,11 @@ PyObject* call_overloads(PyObject* function, PyObject* const* args, Py_ssize_t n
 // `name` of the functions, as a callable: for slots.
 PyObject* function_named(const char* name);
 
+void* generator_state(PyObject* o);  // null when o is no Generator
+
 void add_types(PyObject* module);
+void add_tensor_type(PyObject* module);
+void add_generator(PyObject* module);
 void add_functions(PyObject* module);
 void add_autograd(PyObject* module);
 void add_numpy(PyObject* module);

@@ -1,9 +1,8 @@
 // The Tensor type: one Python object per tensor, operators, attributes.
-#include <structmember.h>
-
 #include "../autograd/node.h"
 #include "../core/elementwise.h"
 #include "py.h"
+#include <structmember.h>
 
 namespace flambeau::py {
 

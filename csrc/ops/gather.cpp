@@ -1,0 +1,454 @@
+// Elements and slices picked or written by an index along one dimension; masks; where.
+#include <algorithm>
+#include <cstring>
+
+#include "../core/elementwise.h"
+#include "../core/registry.h"
+#include "../cpu/loops.h"
+#include "index.h"
+#include "ops.h"
+
+namespace flambeau {
+namespace {
+
+// where ---------------------------------------------------------------------------------------
+
+struct Where final : OpOf<Where> {
+  const char* name() const override { return "where"; }
+  Specs infer(const Inputs& in) override {
+    Dims s = broadcast_shapes(in[0].shape(), in[1].shape(), "where");
+    s = broadcast_shapes(s, in[2].shape(), "where");
+    return {{s, in[1].dtype(), result_strides(s, in.data(), 3)}};
+  }
+  void cpu(const Inputs& in, Outputs& out) override {
+    dispatch_size(out[0].itemsize(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      StridedLoop l;
+      l.add(out[0].bytes(), expanded_bytes(out[0], out[0].shape()));
+      for (const Tensor& t : in) l.add(t.bytes(), expanded_bytes(t, out[0].shape()));
+      l.prepare(out[0].shape());
+      int64_t st[4] = {};
+      for (int i = 0; i < 4; ++i) st[i] = l.shape.empty() ? 0 : l.strides[i][0];
+      bool flat = st[0] == int64_t(sizeof(T)) && st[1] == 1 && st[2] == st[0] && st[3] == st[0];
+      l.run(32768, [&](char* const* p, int64_t n) {
+        if (flat) {
+          T* o = reinterpret_cast<T*>(p[0]);
+          auto* c = reinterpret_cast<const uint8_t*>(p[1]);
+          auto *a = reinterpret_cast<const T*>(p[2]), *b = reinterpret_cast<const T*>(p[3]);
+          for (int64_t i = 0; i < n; ++i) o[i] = c[i] ? a[i] : b[i];
+          return;
+        }
+        for (int64_t i = 0; i < n; ++i)
+          *reinterpret_cast<T*>(p[0] + i * st[0]) =
+              *reinterpret_cast<const T*>(p[1][i * st[1]] ? p[2] + i * st[2] : p[3] + i * st[3]);
+      });
+    });
+  }
+  Saves saves(const Inputs&) const override { return {1, 0}; }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    Grads r(3, Tensor());
+    Tensor c = s.input(0), zero = zeros({}, g[0].dtype());
+    if (s.needs(1)) r[1] = where(c, g[0], zero);
+    if (s.needs(2)) r[2] = where(c, zero, g[0]);
+    return r;
+  }
+};
+
+// Along one dimension --------------------------------------------------------------------------
+
+
+// Calls f(offset in index, offset in t excluding dim) over the index's positions, in order.
+template <class F>
+void each_position(const Dims& shape, const Dims& t_strides, int dim, F&& f) {
+  int64_t n = numel_of(shape), base = 0;
+  Dims at(shape.size(), 0);
+  for (int64_t i = 0; i < n; ++i) {
+    f(i, base);
+    for (int d = shape.size() - 1; d >= 0; --d) {
+      int64_t step = d == dim ? 0 : t_strides[d];
+      base += step;
+      if (++at[d] < shape[d]) break;
+      base -= step * shape[d];
+      at[d] = 0;
+    }
+  }
+}
+
+int64_t checked(int64_t v, int64_t size, const char* op, int dim) {
+  FB_CHECK(v >= 0 && v < size, "index ", v, " is out of bounds for dimension ", dim, " with size ",
+           size, " (", op, ")");
+  return v;
+}
+
+Tensor long_index(const Tensor& index, const char* op) {
+  FB_CHECK(index.dtype() == DType::I64 || index.dtype() == DType::I32, op,
+           "(): Expected dtype int64 for index, but it is ", index.dtype());
+  return to_dtype(index, DType::I64);
+}
+
+void check_along(const Tensor& t, int dim, const Tensor& index, const char* op, bool check_dim) {
+  FB_CHECK(std::max(t.dim(), 1) == std::max(index.dim(), 1), op,
+           "(): Index tensor must have the same number of dimensions as input tensor, but they are ",
+           index.shape(), " and ", t.shape());
+  for (int d = 0; d < t.dim() && index.numel(); ++d)
+    FB_CHECK((d == dim && !check_dim) || index.shape()[d] <= t.shape()[d], op, "(): Size does not match "
+             "at dimension ", d, " expected index ", index.shape(), " to be smaller than self ",
+             t.shape(), " apart from dimension ", dim);
+}
+
+struct Gather final : OpOf<Gather> {
+  int dim;
+  Dims shape;
+  const char* name() const override { return "gather"; }
+  Specs infer(const Inputs& in) override { return {{in[1].shape(), in[0].dtype()}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    Tensor t = in[0], idx = contiguous(in[1]);
+    const int64_t* v = idx.data<int64_t>();
+    int64_t size = t.dim() ? t.shape()[dim] : 1, stride = t.dim() ? t.strides()[dim] : 0;
+    dispatch_size(t.itemsize(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      const T* s = t.data<T>();
+      T* o = out[0].data<T>();
+      each_position(idx.shape(), t.dim() ? t.strides() : Dims(idx.dim(), 0), dim,
+                    [&](int64_t i, int64_t base) {
+                      o[i] = s[base + checked(v[i], size, "gather", dim) * stride];
+                    });
+    });
+  }
+  Saves saves(const Inputs&) const override { return {2, 0}; }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    return {scatter_add(zeros(shape, g[0].dtype()), dim, s.input(1), g[0]), Tensor()};
+  }
+};
+
+enum class Put : uint8_t { Set, Add, Mul, Max, Min };
+
+// t with src combined in at the index.
+struct Scatter final : OpOf<Scatter> {
+  int dim;
+  Put how;
+  const char* name() const override { return how == Put::Add ? "scatter_add" : "scatter"; }
+  Specs infer(const Inputs& in) override { return {{in[0].shape(), in[0].dtype()}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    copy_values(out[0], in[0]);
+    Tensor t = out[0], idx = contiguous(in[1]), src = in[2];
+    if (src.dim()) src = contiguous(window(src, idx.shape()));
+    const int64_t* v = idx.data<int64_t>();
+    int64_t size = t.dim() ? t.shape()[dim] : 1, stride = t.dim() ? t.strides()[dim] : 0;
+    bool one = src.dim() == 0 && idx.dim() > 0;
+    dispatch_all(t.dtype(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      T* o = t.data<T>();
+      const T* s = src.data<T>();
+      each_position(idx.shape(), t.dim() ? t.strides() : Dims(idx.dim(), 0), dim,
+                    [&](int64_t i, int64_t base) {
+                      T& to = o[base + checked(v[i], size, name(), dim) * stride];
+                      const T& from = s[one ? 0 : i];
+                      if constexpr (std::is_same_v<T, c64> || std::is_same_v<T, c128>) {
+                        to = how == Put::Add ? to + from : how == Put::Mul ? to * from : from;
+                      } else {
+                        switch (how) {
+                          case Put::Set: to = from; break;
+                          case Put::Add: to = T(to + from); break;
+                          case Put::Mul: to = T(to * from); break;
+                          case Put::Max: to = from != from || from > to ? from : to; break;
+                          case Put::Min: to = from != from || from < to ? from : to; break;
+                        }
+                      }
+                    });
+    });
+  }
+  static Tensor window(const Tensor& t, const Dims& shape) {
+    return alias_as(t, shape, t.strides(), t.offset());
+  }
+  Saves saves(const Inputs&) const override { return {how == Put::Mul ? 7u : 2u, 0}; }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    Grads r(3, Tensor());
+    Tensor idx = s.input(1);
+    FB_CHECK_AS(NotImplemented, how == Put::Set || how == Put::Add,
+                "derivative for scatter with this reduction is not implemented");
+    if (s.needs(0)) {
+      r[0] = how == Put::Add ? g[0] : apply(Scatter(*this), {g[0], idx, zeros({}, g[0].dtype())});
+    }
+    if (s.needs(2)) r[2] = gather(g[0], dim, idx);
+    return r;
+  }
+};
+
+struct IndexSelect final : OpOf<IndexSelect> {
+  int dim;
+  Dims shape;
+  const char* name() const override { return "index_select"; }
+  Specs infer(const Inputs& in) override {
+    Dims s = in[0].shape();
+    if (s.size()) s[dim] = in[1].numel();
+    return {{s, in[0].dtype()}};
+  }
+  void cpu(const Inputs& in, Outputs& out) override {
+    Tensor t = contiguous(in[0]), idx = contiguous(in[1]);
+    const int64_t* v = idx.data<int64_t>();
+    int64_t size = t.dim() ? t.shape()[dim] : 1, n = idx.numel(), inner = t.itemsize(), outer = 1;
+    for (int d = 0; d < dim; ++d) outer *= t.shape()[d];
+    for (int d = dim + 1; d < t.dim(); ++d) inner *= t.shape()[d];
+    for (int64_t i = 0; i < n; ++i)
+      FB_CHECK_INDEX(v[i] >= 0 && v[i] < size, "index out of range in self: index_select got index ",
+                     v[i], " for dimension ", dim, " with size ", size);
+    const char* s = t.bytes();
+    char* o = out[0].bytes();
+    parallel_for(outer * n, std::max<int64_t>(1, 65536 / std::max<int64_t>(inner, 1)),
+                 [&](int64_t b, int64_t e) {
+                   for (int64_t r = b; r < e; ++r)
+                     std::memcpy(o + r * inner, s + (r / n * size + v[r % n]) * inner, size_t(inner));
+                 });
+  }
+  Saves saves(const Inputs&) const override { return {2, 0}; }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    return {index_add(zeros(shape, g[0].dtype()), dim, s.input(1), g[0]), Tensor()};
+  }
+};
+
+// t with the slices of src added (or written) at the indices along dim.
+struct IndexPutSlices final : OpOf<IndexPutSlices> {
+  int dim;
+  bool add;
+  const char* name() const override { return add ? "index_add" : "index_copy"; }
+  Specs infer(const Inputs& in) override { return {{in[0].shape(), in[0].dtype()}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    copy_values(out[0], in[0]);
+    Tensor t = out[0], idx = contiguous(in[1]), src = contiguous(in[2]);
+    const int64_t* v = idx.data<int64_t>();
+    int64_t size = t.dim() ? t.shape()[dim] : 1, n = idx.numel(), inner = 1, outer = 1;
+    for (int d = 0; d < dim; ++d) outer *= t.shape()[d];
+    for (int d = dim + 1; d < t.dim(); ++d) inner *= t.shape()[d];
+    for (int64_t i = 0; i < n; ++i)
+      FB_CHECK_INDEX(v[i] >= 0 && v[i] < size, name(), "(): index ", v[i], " is out of bounds for "
+                     "dimension ", dim, " with size ", size);
+    dispatch_all(t.dtype(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      T* o = t.data<T>();
+      const T* s = src.data<T>();
+      for (int64_t a = 0; a < outer; ++a)
+        for (int64_t i = 0; i < n; ++i) {
+          T* to = o + (a * size + v[i]) * inner;
+          const T* from = s + (a * n + i) * inner;
+          if (add)
+            for (int64_t k = 0; k < inner; ++k) to[k] = T(to[k] + from[k]);
+          else
+            std::copy_n(from, inner, to);
+        }
+    });
+  }
+  Saves saves(const Inputs&) const override { return {2, 0}; }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    Grads r(3, Tensor());
+    Tensor idx = s.input(1);
+    if (s.needs(0)) {
+      if (add) {
+        r[0] = g[0];
+      } else {
+        Dims shape = g[0].shape();
+        if (shape.size()) shape[dim] = idx.numel();
+        r[0] = apply(IndexPutSlices(*this), {g[0], idx, zeros(shape, g[0].dtype())});
+      }
+    }
+    if (s.needs(2)) r[2] = index_select(g[0], dim, idx);
+    return r;
+  }
+};
+
+Scatter scatter_op(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, Put how,
+                   const char* op) {
+  Scatter s;
+  s.dim = int(wrap_dim(dim, t.dim(), op));
+  s.how = how;
+  FB_CHECK(src.dtype() == t.dtype(), op, "(): Expected self.dtype to be equal to src.dtype, but they are ",
+           t.dtype(), " and ", src.dtype());
+  check_along(t, s.dim, index, op, false);
+  for (int d = 0; d < src.dim() && index.numel(); ++d)
+    FB_CHECK(src.dim() == index.dim() && index.shape()[d] <= src.shape()[d], op, "(): Expected index ",
+             index.shape(), " to be no larger than src ", src.shape(), " in every dimension");
+  return s;
+}
+
+Tensor scatter(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, Put how,
+               const char* op) {
+  Tensor idx = long_index(index, op);
+  if (idx.numel() == 0) return clone(t);
+  return apply(scatter_op(t, dim, idx, src, how, op), {t, idx, src});
+}
+
+}  // namespace
+
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  FB_CHECK(condition.dtype() == DType::Bool || condition.dtype() == DType::U8,
+           "where expected condition to be a boolean tensor, but got a tensor with dtype ",
+           condition.dtype(), ": compare it first, e.g. condition != 0");
+  const Tensor* in[2] = {&a, &b};
+  DType t = result_type(in, 2);
+  return apply(Where{}, {condition, to_dtype(a, t), to_dtype(b, t)});
+}
+
+Tensor gather(const Tensor& t, int64_t dim, const Tensor& index) {
+  Gather op;
+  op.dim = int(wrap_dim(dim, t.dim(), "gather"));
+  op.shape = t.shape();
+  Tensor idx = long_index(index, "gather");
+  check_along(t, op.dim, idx, "gather", false);
+  return apply(std::move(op), {t, idx});
+}
+Tensor scatter_add(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src) {
+  return scatter(t, dim, index, src, Put::Add, "scatter_add");
+}
+Tensor index_select(const Tensor& t, int64_t dim, const Tensor& index) {
+  FB_CHECK_INDEX(index.dim() <= 1, "index_select(): Index is supposed to be a vector, but its shape is ",
+                 index.shape());
+  IndexSelect op;
+  op.dim = int(wrap_dim(dim, t.dim(), "index_select"));
+  op.shape = t.shape();
+  return apply(std::move(op), {t, long_index(index, "index_select")});
+}
+
+static Tensor put_slices(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, bool add) {
+  const char* op = add ? "index_add" : "index_copy";
+  FB_CHECK_INDEX(index.dim() <= 1, op, "(): Index is supposed to be a vector, but got dim: ", index.dim());
+  FB_CHECK(src.dtype() == t.dtype(), op, "(): self (", t.dtype(), ") and source (", src.dtype(),
+           ") must have the same dtype");
+  IndexPutSlices o;
+  o.dim = int(wrap_dim(dim, t.dim(), op));
+  o.add = add;
+  FB_CHECK_INDEX(src.dim() == t.dim() || t.dim() <= 1, op, "(): When source and destination are not "
+                 "scalars, their dimensionality must match. Source dimensionality (", src.dim(),
+                 "), destination dimensionality (", t.dim(), ")");
+  for (int d = 0; d < t.dim() && src.dim(); ++d)
+    FB_CHECK(src.shape()[d] == (d == o.dim ? index.numel() : t.shape()[d]), op, "(): source of shape ",
+             src.shape(), " does not fit ", index.numel(), " slices of ", t.shape(), " along dimension ",
+             o.dim);
+  return apply(std::move(o), {t, long_index(index, op), src});
+}
+Tensor index_add(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, Scalar alpha) {
+  return put_slices(t, dim, index, alpha.f == 1 ? src : mul(src, weak_scalar(alpha)), true);
+}
+Tensor masked_fill(const Tensor& t, const Tensor& mask, Scalar value) {
+  Tensor v = full({}, value, t.dtype());
+  return where(mask, v, t);
+}
+
+namespace {
+
+Put reduction(const std::string& r) {
+  FB_CHECK(r == "add" || r == "multiply", "reduce argument must be either add or multiply, got ", r);
+  return r == "add" ? Put::Add : Put::Mul;
+}
+Tensor value_of(const Tensor& t, const Scalar& v) { return full({}, v, t.dtype()); }
+
+Tensor masked_fill_checked(const Tensor& t, const Tensor& mask, const Tensor& v) {
+  FB_CHECK(mask.dtype() == DType::Bool, "masked_fill only supports boolean masks, but got mask with dtype ",
+           mask.dtype());
+  FB_CHECK(v.dim() == 0, "masked_fill only supports a 0-dimensional value tensor, but got tensor with ",
+           v.dim(), " dimension(s).");
+  FB_CHECK(can_cast(v.dtype(), t.dtype()) || v.impl()->weak, "value cannot be converted to type ",
+           t.dtype(), " without overflow");
+  return where(mask, to_dtype(v, t.dtype()), t);
+}
+Tensor masked_select(const Tensor& t, const Tensor& mask) {
+  FB_CHECK(mask.dtype() == DType::Bool, "masked_select: expected BoolTensor for mask, got ", mask.dtype());
+  Dims s = broadcast_shapes(t.shape(), mask.shape(), "masked_select");
+  Tensor x = expand(t, s), m = expand(mask, s);
+  if (s.empty()) return index(unsqueeze(x, 0), {unsqueeze(m, 0)});
+  return index(x, {m});
+}
+Tensor take(const Tensor& t, const Tensor& idx) {
+  FB_CHECK(idx.dtype() == DType::I64, "take(): Expected a long tensor for index, but got ", idx.dtype());
+  return index(reshape(t, {-1}), {idx});
+}
+Tensor index_fill(const Tensor& t, int64_t dim, const Tensor& idx, const Tensor& v) {
+  FB_CHECK(v.dim() == 0, "index_fill only supports a 0-dimensional value tensor, but got tensor with ",
+           v.dim(), " dimension(s).");
+  Dims s = t.shape();
+  int d = int(wrap_dim(dim, t.dim(), "index_fill"));
+  if (s.size()) s[d] = idx.numel();
+  int64_t size = t.dim() ? t.shape()[d] : 1;
+  Tensor i = long_index(idx, "index_fill");
+  i = where(lt(i, weak_scalar(0)), add(i, weak_scalar(Scalar(size))), i);
+  return put_slices(t, dim, reshape(i, {-1}), contiguous(expand(to_dtype(v, t.dtype()), s)), false);
+}
+Tensor embedding(const Tensor& w, const Tensor& idx) {
+  FB_CHECK(w.dim() == 2, "'weight' must be 2-D, but it is ", describe(w));
+  FB_CHECK(idx.dtype() == DType::I64 || idx.dtype() == DType::I32, "Expected tensor for argument "
+           "'indices' to have one of the following scalar types: Long, Int; but got ", idx.dtype(),
+           " instead");
+  Dims s = idx.shape();
+  s.push_back(w.shape()[1]);
+  return reshape(index_select(w, 0, reshape(idx, {-1})), s);
+}
+Value index_put(Args& a, bool inplace) {
+  Tensor t = a.tensor(0);
+  if (!inplace) t = clone(t);
+  index_put_(t, a.tensors(1), a.tensor(2), a.flag(3));
+  return t;
+}
+
+Register rows({
+    {"where(Tensor condition) -> Tensor()", kFM,
+     [](Args& a) -> Value {
+       Tensor x = a.tensor(0);
+       Tensors r;
+       for (const Tensor& c : unbind(nonzero(x.dim() ? x : unsqueeze(x, 0)), 1)) r.push_back(contiguous(c));
+       return r;
+     }, "Positions of the nonzero elements, a vector for each dimension."},
+    {"where(Tensor condition, Operand input, Operand other) -> Tensor", kFO,
+     [](Args& a) -> Value { return where(a.tensor(0), a.tensor(1), a.tensor(2)); },
+     "input where condition holds, else other."},
+    {"where(Tensor self, Tensor condition, Operand other) -> Tensor", kMethod,
+     [](Args& a) -> Value { return where(a.tensor(1), a.tensor(0), a.tensor(2)); },
+     "self where condition holds, else other."},
+    {"gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", kFMO,
+     [](Args& a) -> Value { return gather(a.tensor(0), a.integer(1), a.tensor(2)); },
+     "out[i][j] = input[index[i][j]][j] for dim 0, and so on."},
+    {"scatter(Tensor input, int dim, Tensor index, Tensor src, *, str? reduce=None) -> Tensor", kFMIO,
+     [](Args& a) -> Value {
+       return scatter(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3),
+                      a.given(4) ? reduction(a.text(4)) : Put::Set, "scatter");
+     }, "input with src written at the places that index names along dim."},
+    {"scatter(Tensor input, int dim, Tensor index, Scalar value, *, str? reduce=None) -> Tensor", kFMIO,
+     [](Args& a) -> Value {
+       return scatter(a.tensor(0), a.integer(1), a.tensor(2), value_of(a.tensor(0), a.scalar(3)),
+                      a.given(4) ? reduction(a.text(4)) : Put::Set, "scatter");
+     }, "input with value written at the places that index names along dim."},
+    {"scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor", kFMIO,
+     [](Args& a) -> Value { return scatter_add(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3)); },
+     "input with src added at the places that index names along dim."},
+    {"index_select(Tensor input, int dim, Tensor index) -> Tensor", kFMO,
+     [](Args& a) -> Value { return index_select(a.tensor(0), a.integer(1), a.tensor(2)); },
+     "The slices that index names along dim."},
+    {"index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor", kFMIO,
+     [](Args& a) -> Value {
+       return index_add(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), a.scalar(4));
+     }, "input with alpha * source added to the slices that index names."},
+    {"index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor", kFMIO,
+     [](Args& a) -> Value { return put_slices(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), false); },
+     "input with the slices that index names replaced by source."},
+    {"index_fill(Tensor input, int dim, Tensor index, Operand value) -> Tensor", kFMI,
+     [](Args& a) -> Value { return index_fill(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3)); },
+     "input with the slices that index names filled with value."},
+    {"masked_fill(Tensor input, Tensor mask, Operand value) -> Tensor", kFMI,
+     [](Args& a) -> Value { return masked_fill_checked(a.tensor(0), a.tensor(1), a.tensor(2)); },
+     "input with value where mask is True."},
+    {"masked_select(Tensor input, Tensor mask) -> Tensor", kFMO,
+     [](Args& a) -> Value { return masked_select(a.tensor(0), a.tensor(1)); },
+     "The elements where mask is True, as a vector."},
+    {"take(Tensor input, Tensor index) -> Tensor", kFMO,
+     [](Args& a) -> Value { return take(a.tensor(0), a.tensor(1)); },
+     "Elements of the flattened input."},
+    {"index_put(Tensor input, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor", kFM,
+     [](Args& a) { return index_put(a, false); }, "input with input[indices] = values."},
+    {"index_put_(Tensor input, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor", kFM,
+     [](Args& a) { return index_put(a, true); }, "self[indices] = values."},
+    {"embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, "
+     "bool sparse=False) -> Tensor", kFunction,
+     [](Args& a) -> Value { return embedding(a.tensor(0), a.tensor(1)); },
+     "Rows of weight, one for each index."},
+});
+
+}  // namespace
+}  // namespace flambeau

@@ -1,0 +1,292 @@
+// Joining, repeating, reversing, padding and masking triangles.
+#include <algorithm>
+#include <cstring>
+
+#include "../core/op.h"
+#include "../core/registry.h"
+#include "../cpu/loops.h"
+#include "ops.h"
+
+namespace flambeau {
+namespace {
+
+struct Cat final : OpOf<Cat> {
+  int dim;
+  Dims sizes;  // of each input along dim
+  Dims shape;
+  DType dtype;
+  const char* name() const override { return "cat"; }
+  Specs infer(const Inputs&) override { return {{shape, dtype}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    Tensor o = out[0];
+    int64_t outer = 1, inner = o.itemsize(), at = 0;
+    for (int i = 0; i < dim; ++i) outer *= shape[i];
+    for (int i = dim + 1; i < shape.size(); ++i) inner *= shape[i];
+    int64_t row = shape[dim] * inner;
+    for (int k = 0; k < in.size(); ++k) {
+      int64_t width = sizes[k] * inner;
+      if (in[k].is_contiguous() && in[k].dtype() == dtype) {
+        const char* s = in[k].bytes();
+        char* d = o.bytes() + at;
+        parallel_for(outer, std::max<int64_t>(1, 262144 / std::max<int64_t>(width, 1)),
+                     [&](int64_t b, int64_t e) {
+                       for (int64_t i = b; i < e; ++i)
+                         std::memcpy(d + i * row, s + i * width, size_t(width));
+                     });
+      } else {
+        Dims part = shape;
+        part[dim] = sizes[k];
+        copy_values(alias_as(o, part, o.strides(), at / inner * o.strides()[dim]), in[k]);
+      }
+      at += width;
+    }
+  }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    Grads r;
+    int64_t at = 0;
+    for (int k = 0; k < sizes.size(); ++k) {
+      r.push_back(s.needs(k) ? narrow(g[0], dim, at, sizes[k]) : Tensor());
+      at += sizes[k];
+    }
+    return r;
+  }
+};
+
+struct Flip final : OpOf<Flip> {
+  Dims dims;
+  const char* name() const override { return "flip"; }
+  Specs infer(const Inputs& in) override { return {{in[0].shape(), in[0].dtype()}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    // Walk the source backwards along the flipped dimensions.
+    const Tensor& x = in[0];
+    if (x.numel() == 0) return;
+    StridedLoop l;
+    Dims st = expanded_bytes(x, x.shape());
+    char* base = x.bytes();
+    for (int64_t d : dims) {
+      base += st[int(d)] * (x.shape()[int(d)] - 1);
+      st[int(d)] = -st[int(d)];
+    }
+    l.add(out[0].bytes(), expanded_bytes(out[0], x.shape()));
+    l.add(base, st);
+    l.prepare(x.shape());
+    CastKernel copy = cast_kernel(x.dtype(), x.dtype());
+    int64_t ds = l.shape.empty() ? 0 : l.strides[0][0], ss = l.shape.empty() ? 0 : l.strides[1][0];
+    l.run(65536, [&](char* const* p, int64_t n) { copy(p[1], ss, p[0], ds, n); });
+  }
+  Grads vjp(const Saved&, const Grads& g) override { return {flip(g[0], dims)}; }
+};
+
+struct Triangle final : OpOf<Triangle> {
+  int64_t k;
+  bool upper;
+  const char* name() const override { return upper ? "triu" : "tril"; }
+  Specs infer(const Inputs& in) override { return {{in[0].shape(), in[0].dtype()}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    Tensor x = contiguous(in[0]);
+    int64_t rows = x.size(-2), cols = x.size(-1), size = x.itemsize();
+    if (x.numel() == 0) return;
+    const char* s = x.bytes();
+    char* d = out[0].bytes();
+    parallel_for(x.numel() / cols, std::max<int64_t>(1, 65536 / cols), [&](int64_t b, int64_t e) {
+      for (int64_t r = b; r < e; ++r) {
+        int64_t edge = std::clamp<int64_t>(r % rows + k + (upper ? 0 : 1), 0, cols);
+        int64_t from = upper ? edge : 0, to = upper ? cols : edge;
+        char* row = d + r * cols * size;
+        std::memset(row, 0, size_t(cols * size));
+        std::memcpy(row + from * size, s + (r * cols + from) * size, size_t((to - from) * size));
+      }
+    });
+  }
+  Grads vjp(const Saved&, const Grads& g) override {
+    return {upper ? triu(g[0], k) : tril(g[0], k)};
+  }
+};
+
+struct Pad final : OpOf<Pad> {
+  Dims before, after;  // may be negative: then elements are cut off
+  Scalar value;
+  Dims out_shape;
+  const char* name() const override { return "constant_pad_nd"; }
+  Specs infer(const Inputs& in) override { return {{out_shape, in[0].dtype()}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    fill_(out[0], value);
+    const Tensor& x = in[0];
+    Dims part = x.shape();
+    int64_t to = 0, from = x.offset();
+    for (int i = 0; i < x.dim(); ++i) {
+      part[i] += std::min<int64_t>(before[i], 0) + std::min<int64_t>(after[i], 0);
+      if (part[i] <= 0) return;
+      to += std::max<int64_t>(before[i], 0) * out[0].strides()[i];
+      from += std::max<int64_t>(-before[i], 0) * x.strides()[i];
+    }
+    copy_values(alias_as(out[0], part, out[0].strides(), to), alias_as(x, part, x.strides(), from));
+  }
+  Grads vjp(const Saved&, const Grads& g) override {
+    Dims pad;
+    for (int i = before.size() - 1; i >= 0; --i) {
+      pad.push_back(-before[i]);
+      pad.push_back(-after[i]);
+    }
+    return {pad_constant(g[0], pad, Scalar(0))};
+  }
+};
+
+Triangle triangle(const Tensor& t, int64_t k, bool upper) {
+  FB_CHECK(t.dim() >= 2, upper ? "triu" : "tril", ": input tensor must have at least 2 dimensions, "
+           "but its shape is ", t.shape());
+  Triangle op;
+  op.k = k;
+  op.upper = upper;
+  return op;
+}
+
+}  // namespace
+
+Tensor cat(const Tensors& all, int64_t dim) {
+  FB_CHECK_VALUE(!all.empty(), "cat: expected a non-empty list of Tensors");
+  Inputs in;
+  DType dtype = all[0].dtype();
+  const Tensor* like = nullptr;
+  std::vector<const Tensor*> ptr;
+  for (const Tensor& t : all) {
+    FB_CHECK(t.dim() > 0, "zero-dimensional tensor (at position ", int(&t - all.data()),
+             ") cannot be concatenated");
+    ptr.push_back(&t);
+    if (t.dim() == 1 && t.numel() == 0) continue;  // an empty list joins with anything
+    if (!like) like = &t;
+  }
+  dtype = result_type(ptr.data(), int(ptr.size()));
+  if (!like) return empty(all[0].shape(), dtype, all[0].device());
+  Cat op;
+  op.dim = int(wrap_dim(dim, like->dim(), "cat"));
+  op.shape = like->shape();
+  op.shape[op.dim] = 0;
+  op.dtype = dtype;
+  for (const Tensor& t : all) {
+    if (t.dim() == 1 && t.numel() == 0 && like->dim() != 1) continue;
+    FB_CHECK(t.dim() == like->dim(), "Tensors must have same number of dimensions: got ", like->dim(),
+             " and ", t.dim());
+    for (int d = 0; d < t.dim(); ++d)
+      FB_CHECK(d == op.dim || t.shape()[d] == like->shape()[d], "Sizes of tensors must match except in "
+               "dimension ", op.dim, ". Expected size ", like->shape()[d], " but got size ",
+               t.shape()[d], " for tensor number ", int(&t - all.data()), " in the list.");
+    op.shape[op.dim] += t.shape()[op.dim];
+    op.sizes.push_back(t.shape()[op.dim]);
+    in.push_back(t);
+  }
+  return apply(std::move(op), in);
+}
+
+Tensor stack(const Tensors& ts, int64_t dim) {
+  FB_CHECK(!ts.empty(), "stack expects a non-empty TensorList");
+  Tensors in;
+  for (const Tensor& t : ts) {
+    FB_CHECK(t.shape() == ts[0].shape(), "stack expects each tensor to be equal size, but got ",
+             ts[0].shape(), " at entry 0 and ", t.shape(), " at entry ", int(in.size()));
+    in.push_back(unsqueeze(t, dim));
+  }
+  return cat(in, wrap_dim(dim, ts[0].dim() + 1, "stack"));
+}
+
+Tensor repeat(const Tensor& t, const Dims& times) {
+  FB_CHECK(times.size() >= t.dim(), "Number of dimensions of repeat dims can not be smaller than number "
+           "of dimensions of tensor: repeat ", times, " of shape ", t.shape());
+  int shift = times.size() - t.dim();
+  Dims shape, wide, flat;
+  for (int i = 0; i < times.size(); ++i) {
+    int64_t s = i < shift ? 1 : t.shape()[i - shift];
+    FB_CHECK(times[i] >= 0, "Trying to create tensor with negative dimension ", times[i], ": ", times);
+    shape.push_back(1);
+    shape.push_back(s);
+    wide.push_back(times[i]);
+    wide.push_back(s);
+    flat.push_back(times[i] * s);
+  }
+  return view(clone(contiguous(expand(reshape(t, shape), wide))), flat);
+}
+
+Tensor flip(const Tensor& t, const Dims& dims) {
+  Flip op;
+  op.dims = wrap_dims(dims, t.dim(), "flip");
+  if (t.dim() == 0) op.dims = {};
+  return apply(std::move(op), {t});
+}
+
+Tensor roll(const Tensor& t, const Dims& shifts, const Dims& dims) {
+  if (dims.empty()) {
+    FB_CHECK(shifts.size() == 1, "roll: `shifts` must have one element when dims is not given, got ",
+             shifts.size());
+    return view(roll(flatten(t), shifts, {0}), t.shape());
+  }
+  FB_CHECK(shifts.size() == dims.size(), "shifts and dimensions must align. shifts: ", shifts.size(),
+           ", dims:", dims.size());
+  Tensor r = t;
+  for (int i = 0; i < dims.size(); ++i) {
+    int64_t n = r.size(dims[i]);
+    if (n == 0) return clone(t);
+    int64_t s = ((shifts[i] % n) + n) % n;
+    r = s == 0 ? clone(r) : cat({narrow(r, dims[i], n - s, s), narrow(r, dims[i], 0, n - s)}, dims[i]);
+  }
+  return r;
+}
+
+Tensor tril(const Tensor& t, int64_t k) { return apply(triangle(t, k, false), {t}); }
+Tensor triu(const Tensor& t, int64_t k) { return apply(triangle(t, k, true), {t}); }
+
+Tensor pad_constant(const Tensor& t, const Dims& pad, Scalar value) {
+  FB_CHECK(pad.size() % 2 == 0, "Length of pad must be even but instead it equals ", pad.size());
+  FB_CHECK(pad.size() <= 2 * t.dim(), "Length of pad should be no more than twice the number of "
+           "dimensions of the input. Pad length is ", pad.size(), " while the input has ", t.dim(),
+           " dimensions.");
+  Pad op;
+  op.before = op.after = Dims(t.dim(), 0);
+  op.value = value;
+  op.out_shape = t.shape();
+  for (int i = 0; i < pad.size() / 2; ++i) {
+    int d = t.dim() - 1 - i;
+    op.before[d] = pad[2 * i];
+    op.after[d] = pad[2 * i + 1];
+    op.out_shape[d] += pad[2 * i] + pad[2 * i + 1];
+    FB_CHECK(op.out_shape[d] >= 0, "The input size ", t.shape()[d], ", plus negative padding ",
+             pad[2 * i], " and ", pad[2 * i + 1], ", resulted in a negative output size, which is "
+             "invalid. Check dimension ", d, " of your input.");
+  }
+  return apply(std::move(op), {t});
+}
+
+namespace {
+Register joining({
+    {"cat(Tensor[] tensors, int dim=0) -> Tensor", kFO,
+     [](Args& a) -> Value { return cat(a.tensors(0), a.integer(1)); },
+     "Tensors joined along an existing dimension."},
+    {"concat(Tensor[] tensors, int dim=0) -> Tensor", kFO,
+     [](Args& a) -> Value { return cat(a.tensors(0), a.integer(1)); },
+     "Tensors joined along an existing dimension."},
+    {"concatenate(Tensor[] tensors, int dim=0) -> Tensor", kFO,
+     [](Args& a) -> Value { return cat(a.tensors(0), a.integer(1)); },
+     "Tensors joined along an existing dimension."},
+    {"stack(Tensor[] tensors, int dim=0) -> Tensor", kFO,
+     [](Args& a) -> Value { return stack(a.tensors(0), a.integer(1)); },
+     "Tensors joined along a new dimension."},
+    {"repeat(Tensor self, int[*] repeats) -> Tensor", kMethod,
+     [](Args& a) -> Value { return repeat(a.tensor(0), a.dims(1)); },
+     "Copies of the tensor side by side, as many as given for each dimension."},
+    {"flip(Tensor input, int[*] dims) -> Tensor", kFM,
+     [](Args& a) -> Value { return flip(a.tensor(0), a.dims(1)); },
+     "The order of elements reversed along dims."},
+    {"roll(Tensor input, int[1] shifts, int[1] dims=[]) -> Tensor", kFM,
+     [](Args& a) -> Value { return roll(a.tensor(0), a.dims(1), a.dims(2)); },
+     "Elements moved by `shifts` along dims; those pushed out come back at the other end."},
+    {"tril(Tensor input, int diagonal=0) -> Tensor", kFMIO,
+     [](Args& a) -> Value { return tril(a.tensor(0), a.integer(1)); },
+     "The lower triangle; zero above the diagonal."},
+    {"triu(Tensor input, int diagonal=0) -> Tensor", kFMIO,
+     [](Args& a) -> Value { return triu(a.tensor(0), a.integer(1)); },
+     "The upper triangle; zero below the diagonal."},
+    {"constant_pad_nd(Tensor input, int[] pad, Scalar value=0) -> Tensor", kFunction,
+     [](Args& a) -> Value { return pad_constant(a.tensor(0), a.dims(1), a.scalar(2)); },
+     "Padded with a constant: pad lists (before, after) from the last dimension backwards."},
+});
+}  // namespace
+}  // namespace flambeau

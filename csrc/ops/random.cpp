@@ -1,0 +1,412 @@
+// Random tensors and in-place random fills, all from the counter-based generator.
+#include "random.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "../autograd/node.h"
+#include "../core/registry.h"
+#include "../cpu/parallel.h"
+#include "ops.h"
+
+namespace flambeau {
+
+PhiloxState& default_generator() {
+  static PhiloxState g{67280421310721ull, 0};
+  return g;
+}
+PhiloxState next_philox(uint64_t ticks, void* generator) {
+  PhiloxState& g = generator ? *static_cast<PhiloxState*>(generator) : default_generator();
+  PhiloxState now = g;
+  g.offset += ticks;
+  return now;
+}
+
+namespace {
+
+DType work_type(DType t) { return t == DType::F64 || t == DType::C128 ? DType::F64 : DType::F32; }
+
+// Fills t through a dense buffer of float or double; f(pointer, n, state) for both types.
+template <class F>
+void fill_real(const Tensor& t, int words_f32, void* gen, F&& f) {
+  if (is_complex(t.dtype())) {
+    NoGrad off;
+    return fill_real(view_as_real(t), words_f32, gen, f);
+  }
+  FB_CHECK(is_float(t.dtype()), "random fill not implemented for '", t.dtype(),
+           "': a floating point tensor is expected");
+  bool direct = t.is_contiguous() && !is_half(t.dtype());
+  Tensor buf = direct ? t : empty(t.shape(), work_type(t.dtype()));
+  bool wide = buf.dtype() == DType::F64;
+  PhiloxState s = next_philox(philox_ticks(t.numel(), wide ? 2 : words_f32), gen);
+  if (t.is_meta() || t.numel() == 0) return;
+  if (wide) f(buf.data<double>(), t.numel(), s);
+  else f(buf.data<float>(), t.numel(), s);
+  if (!direct) copy_values(t, buf);
+}
+
+void uniform(const Tensor& t, double lo, double hi, void* gen) {
+  FB_CHECK(lo <= hi, "uniform_ expects to return a [from, to) range, but found from=", lo, " > to=",
+           hi);
+  fill_real(t, 1, gen, [&](auto* p, int64_t n, PhiloxState s) {
+    random::fill_uniform(p, n, lo, hi, s.seed, s.offset);
+  });
+}
+void normal(const Tensor& t, double mean, double std, void* gen) {
+  FB_CHECK(std >= 0, "normal expects std >= 0.0, but found std ", std);
+  double scale = is_complex(t.dtype()) ? std / std::sqrt(2.) : std;
+  fill_real(t, 1, gen, [&](auto* p, int64_t n, PhiloxState s) {
+    random::fill_normal(p, n, mean, scale, s.seed, s.offset);
+  });
+}
+// Each uniform u in (0, 1] becomes g(u).
+template <class G>
+void transformed(const Tensor& t, void* gen, G&& g) {
+  fill_real(t, 1, gen, [&](auto* p, int64_t n, PhiloxState s) {
+    using T = std::remove_pointer_t<decltype(p)>;
+    random::fill_uniform(p, n, 0, 1, s.seed, s.offset);
+    for (int64_t i = 0; i < n; ++i) p[i] = T(g(1 - double(p[i])));
+  });
+}
+void integers(const Tensor& t, int64_t lo, uint64_t range, void* gen) {
+  int words = random::randint_words(range);
+  PhiloxState s = next_philox(philox_ticks(t.numel(), words), gen);
+  if (t.is_meta() || t.numel() == 0) return;
+  bool direct = t.is_contiguous() && t.dtype() == DType::I64;
+  Tensor buf = direct ? t : empty(t.shape(), DType::I64);
+  random::fill_randint(buf.data<int64_t>(), t.numel(), lo, range, s.seed, s.offset);
+  if (!direct) copy_values(t, buf);
+}
+int64_t mantissa_limit(DType t) {
+  return t == DType::F64 ? int64_t(1) << 53 : t == DType::F32 ? 1 << 24
+         : t == DType::F16 ? 1 << 11 : t == DType::BF16 ? 1 << 8
+         : t == DType::Bool ? 2 : t == DType::U8 ? 256 : t == DType::I8 ? 128
+         : t == DType::I16 ? 32768 : t == DType::I32 ? int64_t(1) << 31 : 0;
+}
+
+void bernoulli(const Tensor& t, double p, void* gen) {
+  FB_CHECK(p >= 0 && p <= 1, "bernoulli_ expects p to be in [0, 1], but got p=", p);
+  PhiloxState s = next_philox(philox_ticks(t.numel()), gen);
+  if (t.is_meta() || t.numel() == 0) return;
+  Tensor buf = empty(t.shape(), DType::U8);
+  random::fill_bernoulli(buf.data<uint8_t>(), t.numel(), p, s.seed, s.offset);
+  copy_values(t, buf);
+}
+void bernoulli(const Tensor& t, const Tensor& p, void* gen) {
+  NoGrad off;
+  Tensor u = empty(t.shape(), p.dtype() == DType::F64 ? DType::F64 : DType::F32, t.device());
+  Tensor q = to_dtype(p, u.dtype());
+  if (!t.is_meta() && q.numel())
+    FB_CHECK(item(all(logical_and(ge(q, weak_scalar(0)), le(q, weak_scalar(1))))).i,
+             "Expected p_in >= 0 && p_in <= 1 to be true, but got false: bernoulli probabilities must "
+             "lie in [0, 1]");
+  uniform(u, 0, 1, gen);
+  if (!t.is_meta()) copy_values(t, lt(u, q));
+}
+
+Tensor randperm(int64_t n, DType dtype, void* gen) {
+  FB_CHECK(n >= 0, "n must be non-negative, got ", n);
+  Tensor t = empty({n}, DType::I64), key = empty({n}, DType::I64);
+  int64_t* p = t.data<int64_t>();
+  std::iota(p, p + n, 0);
+  PhiloxState s = next_philox(philox_ticks(n, 2), gen);
+  random::fill_random_bits(reinterpret_cast<uint64_t*>(key.data<int64_t>()), n, s.seed, s.offset);
+  const uint64_t* k = reinterpret_cast<const uint64_t*>(key.data<int64_t>());
+  for (int64_t i = n - 1; i > 0; --i)  // Fisher and Yates (1938), by multiply and shift
+    std::swap(p[i], p[int64_t((unsigned __int128)(k[i]) * uint64_t(i + 1) >> 64)]);
+  NoGrad off;
+  return to_dtype(t, dtype);
+}
+
+Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
+  FB_CHECK(in.dim() == 1 || in.dim() == 2, "prob_dist must be 1 or 2 dim, but it is ", describe(in));
+  FB_CHECK(is_float(in.dtype()), "multinomial only supports floating-point dtypes for input, got: ",
+           in.dtype());
+  FB_CHECK(count > 0, "cannot sample n_sample <= 0 samples");
+  int64_t n = in.size(-1), rows = in.dim() == 2 ? in.shape()[0] : 1;
+  FB_CHECK(replace || count <= n, "cannot sample n_sample > prob_dist.size(-1) samples without "
+           "replacement");
+  NoGrad off;
+  Tensor p = contiguous(to_dtype(in, DType::F64)), out = empty({rows, count}, DType::I64);
+  std::vector<double> u(size_t(replace ? count : n)), sums(static_cast<size_t>(n));
+  for (int64_t r = 0; r < rows; ++r) {
+    const double* w = p.data<double>() + r * n;
+    int64_t* o = out.data<int64_t>() + r * count;
+    double total = 0;
+    int64_t positive = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      FB_CHECK(w[i] >= 0 && std::isfinite(w[i]), "probability tensor contains either `inf`, `nan` or "
+               "element < 0");
+      sums[size_t(i)] = total += w[i];
+      positive += w[i] > 0;
+    }
+    FB_CHECK(total > 0, "invalid multinomial distribution (sum of probabilities <= 0)");
+    FB_CHECK(replace || positive >= count, "invalid multinomial distribution (with replacement=False, "
+             "not enough non-negative category to sample)");
+    PhiloxState s = next_philox(philox_ticks(int64_t(u.size()), 2), gen);
+    random::fill_uniform(u.data(), int64_t(u.size()), 0, 1, s.seed, s.offset);
+    if (replace) {
+      for (int64_t i = 0; i < count; ++i) {
+        double at = u[size_t(i)] * total;
+        o[i] = std::min<int64_t>(std::upper_bound(sums.begin(), sums.end(), at) - sums.begin(), n - 1);
+      }
+    } else {  // the largest of w / Exp(1): an exponential race
+      std::vector<int64_t> order(static_cast<size_t>(n));
+      std::iota(order.begin(), order.end(), 0);
+      for (int64_t i = 0; i < n; ++i) u[size_t(i)] = w[i] / -std::log1p(-u[size_t(i)]);
+      for (int64_t i = 0; i < n; ++i)
+        if (w[i] == 0) u[size_t(i)] = -1;
+      std::partial_sort(order.begin(), order.begin() + count, order.end(),
+                        [&](int64_t a, int64_t b) { return u[size_t(a)] > u[size_t(b)]; });
+      std::copy_n(order.begin(), count, o);
+    }
+  }
+  return in.dim() == 1 ? view(out, {count}) : out;
+}
+
+// Poisson counts: multiplication for small rates (Knuth), normal rounding is never used; large
+// rates split into a sum of smaller ones.
+Tensor poisson(const Tensor& rate, void* gen) {
+  FB_CHECK(is_float(rate.dtype()), "poisson: floating point rates expected, got ", rate.dtype());
+  NoGrad off;
+  Tensor r = contiguous(to_dtype(rate, DType::F64)), out = empty(rate.shape(), DType::F64);
+  for (int64_t i = 0; i < r.numel(); ++i) {
+    double left = r.data<double>()[i];
+    FB_CHECK(left >= 0, "invalid Poisson rate, expected rate to be non-negative");
+    int64_t count = 0;
+    while (left > 0) {
+      double step = std::min(left, 30.), limit = std::exp(-step), prod = 1;
+      left -= step;
+      for (;;) {
+        double u[4];
+        PhiloxState s = next_philox(philox_ticks(4, 2), gen);
+        random::fill_uniform(u, 4, 0, 1, s.seed, s.offset);
+        bool done = false;
+        for (double v : u) {
+          prod *= 1 - v;
+          if (prod <= limit) {
+            done = true;
+            break;
+          }
+          ++count;
+        }
+        if (done) break;
+      }
+    }
+    out.data<double>()[i] = double(count);
+  }
+  return to_dtype(out, rate.dtype());
+}
+
+struct Options {
+  DType dtype;
+  Device device;
+  bool grad;
+};
+Options options(Args& a, int at, DType otherwise) {
+  return {a.given(at) ? a.list[at].dtype : otherwise, a.device(at + 1), a.flag(at + 2)};
+}
+Tensor finish(Tensor t, const Options& o) {
+  if (o.grad) {
+    FB_CHECK(is_inexact(t.dtype()), "Only Tensors of floating point and complex dtype can require "
+             "gradients");
+    t.make_meta().requires_grad = true;
+  }
+  return t;
+}
+Value made_int(Args& a, int at, int64_t lo, int64_t hi, const Dims& shape) {
+  FB_CHECK(lo < hi, "random_ expects 'from' to be less than 'to', but got from=", lo, " >= to=", hi);
+  Options o = options(a, at, DType::I64);
+  Tensor t = empty(shape, o.dtype, o.device);
+  integers(t, lo, uint64_t(hi) - uint64_t(lo), a.object(at + 3));
+  return finish(t, o);
+}
+template <class F>
+Value inplace(Args& a, const char* name, F&& f) {
+  Tensor t = a.tensor(0);
+  check_inplace(t, name);
+  {
+    NoGrad off;
+    f(t);
+  }
+  record_inplace(t, grad_enabled() && t.requires_grad() ? detach(t) : Tensor());
+  return t;
+}
+Value like(Args& a, bool is_normal) {
+  Tensor x = a.tensor(0);
+  Options o{a.given(1) ? a.list[1].dtype : x.dtype(), a.given(2) ? a.device(2) : x.device(), a.flag(3)};
+  Tensor t = o.device == x.device() ? empty_like(x, o.dtype) : empty(x.shape(), o.dtype, o.device);
+  if (is_normal) normal(t, 0, 1, a.object(4));
+  else uniform(t, 0, 1, a.object(4));
+  return finish(t, o);
+}
+
+#define FB_OPTS "dtype? dtype=None, device? device=None, bool requires_grad=False, generator? generator=None, object? layout=None, bool pin_memory=False"
+#define FB_LIKE "dtype? dtype=None, device? device=None, bool requires_grad=False, generator? generator=None, str? memory_format=None, object? layout=None, bool pin_memory=False"
+#define FB_GEN "*, generator? generator=None"
+
+Register rows({
+    {"rand(int[*] size, *, " FB_OPTS ") -> Tensor", kFO,
+     [](Args& a) -> Value {
+       Options o = options(a, 1, default_dtype());
+       Tensor t = empty(a.dims(0), o.dtype, o.device);
+       uniform(t, 0, 1, a.object(4));
+       return finish(t, o);
+     }, "Uniform on [0, 1)."},
+    {"randn(int[*] size, *, " FB_OPTS ") -> Tensor", kFO,
+     [](Args& a) -> Value {
+       Options o = options(a, 1, default_dtype());
+       Tensor t = empty(a.dims(0), o.dtype, o.device);
+       normal(t, 0, 1, a.object(4));
+       return finish(t, o);
+     }, "Normal with mean 0 and variance 1."},
+    {"randint(int high, int[] size, *, " FB_OPTS ") -> Tensor", kFO,
+     [](Args& a) { return made_int(a, 2, 0, a.integer(0), a.dims(1)); },
+     "Integers from 0 up to, but not with, high."},
+    {"randint(int low, int high, int[] size, *, " FB_OPTS ") -> Tensor", kFO,
+     [](Args& a) { return made_int(a, 3, a.integer(0), a.integer(1), a.dims(2)); },
+     "Integers from low up to, but not with, high."},
+    {"randint_like(Tensor input, int high, *, " FB_OPTS ") -> Tensor", kFunction,
+     [](Args& a) {
+       Tensor x = a.tensor(0);
+       if (!a.given(2)) { a.list[2].given = true; a.list[2].dtype = x.dtype(); }
+       if (!a.given(3)) a.list[3].device = x.device();
+       return made_int(a, 2, 0, a.integer(1), x.shape());
+     }, "Integers below high in the shape of input."},
+    {"randint_like(Tensor input, int low, int high, *, " FB_OPTS ") -> Tensor", kFunction,
+     [](Args& a) {
+       Tensor x = a.tensor(0);
+       if (!a.given(3)) { a.list[3].given = true; a.list[3].dtype = x.dtype(); }
+       if (!a.given(4)) a.list[4].device = x.device();
+       return made_int(a, 3, a.integer(1), a.integer(2), x.shape());
+     }, "Integers from low below high in the shape of input."},
+    {"randperm(int n, *, " FB_OPTS ") -> Tensor", kFO,
+     [](Args& a) -> Value {
+       Options o = options(a, 1, DType::I64);
+       return finish(randperm(a.integer(0), o.dtype, a.object(4)), o);
+     }, "A random order of 0 .. n-1."},
+    {"rand_like(Tensor input, *, " FB_LIKE ") -> Tensor", kFunction,
+     [](Args& a) { return like(a, false); }, "Uniform on [0, 1) in the shape of input."},
+    {"randn_like(Tensor input, *, " FB_LIKE ") -> Tensor", kFunction,
+     [](Args& a) { return like(a, true); }, "Normal values in the shape of input."},
+    {"normal(float mean, float std, int[] size, *, " FB_OPTS ") -> Tensor", kFO,
+     [](Args& a) -> Value {
+       Options o = options(a, 3, default_dtype());
+       Tensor t = empty(a.dims(2), o.dtype, o.device);
+       normal(t, a.real(0), a.real(1), a.object(6));
+       return finish(t, o);
+     }, "Normal values with the given mean and standard deviation."},
+    {"normal(Operand mean, Operand std=1, " FB_GEN ") -> Tensor", kFO,
+     [](Args& a) -> Value {
+       Tensor m = a.tensor(0), s = a.tensor(1);
+       FB_CHECK(s.is_meta() || !s.numel() ||
+                    item(all(ge(s, weak_scalar(0)))).i,
+                "normal expects all elements of std >= 0.0");
+       Tensor t = empty(broadcast_shapes(m.shape(), s.shape(), "normal"),
+                        m.impl()->weak ? s.dtype() : m.dtype());
+       normal(t, 0, 1, a.object(2));
+       return add(mul(t, s), m);
+     }, "Normal values, each with its own mean and standard deviation."},
+    {"bernoulli(Tensor input, " FB_GEN ") -> Tensor", kFMO,
+     [](Args& a) -> Value {
+       Tensor p = a.tensor(0), t = empty_like(p);
+       bernoulli(t, p, a.object(1));
+       return t;
+     }, "1 with the probability given by input, else 0."},
+    {"bernoulli(Tensor input, float p, " FB_GEN ") -> Tensor", kFM,
+     [](Args& a) -> Value {
+       Tensor t = empty_like(a.tensor(0));
+       bernoulli(t, a.real(1), a.object(2));
+       return t;
+     }, "1 with probability p, else 0."},
+    {"multinomial(Tensor input, int num_samples, bool replacement=False, " FB_GEN ") -> Tensor", kFMO,
+     [](Args& a) -> Value {
+       return multinomial(a.tensor(0), a.integer(1), a.flag(2), a.object(3));
+     }, "Indices drawn with probabilities proportional to the rows of input."},
+    {"poisson(Tensor input, generator? generator=None) -> Tensor", kFunction,
+     [](Args& a) -> Value { return poisson(a.tensor(0), a.object(1)); },
+     "Poisson counts with rates input."},
+    {"uniform_(Tensor self, float from=0, float to=1, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "uniform_", [&](Tensor& t) { uniform(t, a.real(1), a.real(2), a.object(3)); });
+     }, "Fills with uniform values on [from, to)."},
+    {"normal_(Tensor self, float mean=0, float std=1, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "normal_", [&](Tensor& t) { normal(t, a.real(1), a.real(2), a.object(3)); });
+     }, "Fills with normal values."},
+    {"log_normal_(Tensor self, float mean=1, float std=2, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "log_normal_", [&](Tensor& t) {
+         FB_CHECK(a.real(2) > 0, "log_normal_ expects std > 0.0, but found std=", a.real(2));
+         normal(t, a.real(1), a.real(2), a.object(3));
+         copy_values(t, exp(t));
+       });
+     }, "Fills with exp of normal values."},
+    {"exponential_(Tensor self, float lambd=1, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "exponential_", [&](Tensor& t) {
+         double rate = a.real(1);
+         FB_CHECK(rate > 0, "exponential_ expects lambda > 0.0, but found lambda=", rate);
+         fill_real(t, 1, a.object(2), [&](auto* p, int64_t n, PhiloxState s) {
+           random::fill_exponential(p, n, rate, s.seed, s.offset);
+         });
+       });
+     }, "Fills with exponential values of rate lambd."},
+    {"geometric_(Tensor self, float p, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "geometric_", [&](Tensor& t) {
+         double p = a.real(1);
+         FB_CHECK(p > 0 && p < 1, "geometric_ expects p to be in (0, 1), but got p=", p);
+         Tensor f = is_float(t.dtype()) ? t : empty(t.shape(), DType::F64);
+         transformed(f, a.object(2), [&](double u) { return std::ceil(std::log(u) / std::log1p(-p)); });
+         if (!f.is(t)) copy_values(t, f);
+       });
+     }, "Fills with numbers of trials up to the first success of probability p."},
+    {"cauchy_(Tensor self, float median=0, float sigma=1, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "cauchy_", [&](Tensor& t) {
+         FB_CHECK(a.real(2) > 0, "cauchy_ expects sigma > 0.0, but found sigma=", a.real(2));
+         transformed(t, a.object(3), [&](double u) {
+           return a.real(1) + a.real(2) * std::tan(M_PI * (u - 0.5));
+         });
+       });
+     }, "Fills with Cauchy values."},
+    {"bernoulli_(Tensor self, Tensor p, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "bernoulli_", [&](Tensor& t) { bernoulli(t, a.tensor(1), a.object(2)); });
+     }, "Fills with 1 with the given probabilities, else 0."},
+    {"bernoulli_(Tensor self, float p=0.5, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "bernoulli_", [&](Tensor& t) { bernoulli(t, a.real(1), a.object(2)); });
+     }, "Fills with 1 with probability p, else 0."},
+    {"random_(Tensor self, int from, int? to, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "random_", [&](Tensor& t) {
+         int64_t lo = a.integer(1);
+         FB_CHECK(!a.given(2) || a.integer(2) > lo, "random_ expects 'from' to be less than 'to', but "
+                  "got from=", lo, " >= to=", a.integer(2));
+         uint64_t range = a.given(2) ? uint64_t(a.integer(2)) - uint64_t(lo)
+                                     : uint64_t(mantissa_limit(t.dtype())) - uint64_t(lo);
+         integers(t, lo, range, a.object(3));
+       });
+     }, "Fills with integers from `from` below `to`."},
+    {"random_(Tensor self, int to, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "random_", [&](Tensor& t) {
+         FB_CHECK(a.integer(1) > 0, "random_ expects 'from' to be less than 'to', but got from=0 >= to=",
+                  a.integer(1));
+         integers(t, 0, uint64_t(a.integer(1)), a.object(2));
+       });
+     }, "Fills with integers below `to`."},
+    {"random_(Tensor self, " FB_GEN ") -> Tensor", kMethod,
+     [](Args& a) {
+       return inplace(a, "random_", [&](Tensor& t) {
+         int64_t limit = mantissa_limit(t.dtype());
+         integers(t, 0, limit ? uint64_t(limit) : uint64_t(1) << 63, a.object(1));
+       });
+     }, "Fills with integers of the dtype's range, from 0."},
+});
+
+}  // namespace
+}  // namespace flambeau
