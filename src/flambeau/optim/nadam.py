@@ -31,7 +31,7 @@ class NAdam(Optimizer):
     >>> w.sum().backward()
     >>> opt.step()
     >>> round(w.item(), 4)
-    0.8391
+    0.8944
     """
 
     def __init__(

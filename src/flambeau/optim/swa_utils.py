@@ -6,9 +6,8 @@ import math
 from copy import deepcopy
 from itertools import chain
 
-from flambeau.nn import Module
-
 import flambeau
+from flambeau.nn import Module
 
 from .lr_scheduler._base import LRScheduler, per_group
 
@@ -239,6 +238,7 @@ class SWALR(LRScheduler):
         return t if self._anneal_strategy == "linear" else (1 - math.cos(math.pi * t)) / 2
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         step = self._step_count - 1
         if self.anneal_epochs == 0:

@@ -110,6 +110,7 @@ class CyclicLR(_MomentumMixin, LRScheduler):
         return 1 / 2.0 ** (x - 1) if self.mode == "triangular2" else self.gamma**x
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         cycle = math.floor(1 + self.last_epoch / self.total_size)
         x = 1.0 + self.last_epoch / self.total_size - cycle
@@ -199,6 +200,7 @@ class OneCycleLR(_MomentumMixin, LRScheduler):
         return (end - start) * part + start
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         step = self.last_epoch
         if step > self.total_steps:
@@ -291,6 +293,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         height = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]

@@ -59,6 +59,7 @@ class LambdaLR(_FunctionLR):
     """
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         return [base * f(self.last_epoch) for f, base in zip(self.lr_lambdas, self.base_lrs)]
 
@@ -74,6 +75,7 @@ class MultiplicativeLR(_FunctionLR):
     """
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         if self._is_initial:
             return self._current()
@@ -97,6 +99,7 @@ class StepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         if self.last_epoch == 0 or self.last_epoch % self.step_size != 0:
             return self._current()
@@ -122,6 +125,7 @@ class MultiStepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         if self.last_epoch not in self.milestones:
             return self._current()
@@ -156,6 +160,7 @@ class ConstantLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         if self.last_epoch == 0:
             return self._scaled(self.factor)
@@ -203,6 +208,7 @@ class LinearLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         if self.last_epoch == 0:
             return self._scaled(self.start_factor)
@@ -233,6 +239,7 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         return self._current() if self._is_initial else self._scaled(self.gamma)
 
@@ -256,6 +263,7 @@ class PolynomialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         if self._is_initial or self.last_epoch > self.total_iters:
             return self._current()
@@ -287,6 +295,7 @@ class CosineAnnealingLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list:
+        """Compute the rate of each group at ``self.last_epoch``."""
         self._warn_outside_step()
         epoch, low = self.last_epoch, self.eta_min
         if self._is_initial:
