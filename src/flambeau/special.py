@@ -354,3 +354,9 @@ def _weak(v, like):
 
 _xlog1py.__name__ = "xlog1py"
 xlog1py = _wrap(_xlog1py, True)
+
+# A kernel of the core wins over the series above.
+for _n in __all__:
+    _core = getattr(fb._C, "special_" + _n, None)
+    if _core is not None:
+        globals()[_n] = _core
