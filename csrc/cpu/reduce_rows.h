@@ -4,6 +4,8 @@
 
 namespace flambeau {
 
+enum PairKind { kSquare, kAbs, kSmoothL1, kHuber };
+
 template <class T>
 struct RowKernels {
   // y = softmax of the n elements of x (its logarithm when `log`).
@@ -34,6 +36,12 @@ struct RowKernels {
   void (*affine_cols)(const T* g, const T* x, T* out, int64_t n, const T* a, const T* b,
                       const T* c);
   void (*scale_shift_cols)(const T* x, T* out, int64_t n, const T* a, const T* c);
+  // Losses of a pair, kind as PairKind: their sum, each of them, and k[i * step] times the
+  // derivative by a. p: beta or delta.
+  double (*pair_sum)(int kind, const T* a, const T* b, int64_t n, T p);
+  void (*pair_map)(int kind, const T* a, const T* b, T* out, int64_t n, T p);
+  void (*pair_slope)(int kind, const T* a, const T* b, const T* k, int64_t step, T scale, T* out,
+                     int64_t n, T p);
   static constexpr int kColumns = 128;
 };
 

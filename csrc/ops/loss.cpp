@@ -1,0 +1,194 @@
+// Losses of pairs (squared, absolute, smooth, Huber): one pass forward, one backward.
+#include "loss.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "../core/registry.h"
+#include "../cpu/parallel.h"
+#include "norm.h"
+
+namespace flambeau {
+
+Reduction reduction_named(const std::string& name) {
+  if (name == "mean") return Reduction::Mean;
+  if (name == "sum") return Reduction::Sum;
+  FB_CHECK_VALUE(name == "none", name, " is not a valid value for reduction: use 'none', 'mean' or "
+                 "'sum'");
+  return Reduction::None;
+}
+Tensor reduced(const Tensor& loss, Reduction r) {
+  return r == Reduction::None ? loss : r == Reduction::Mean ? mean(loss) : sum(loss);
+}
+
+namespace {
+
+const char* const kNames[] = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"};
+constexpr int64_t kPart = 32768;
+
+struct PairParams {
+  PairKind kind;
+  Reduction how;
+  double p = 0;
+};
+
+// The first and second derivative by a, as ops.
+Tensor slope_of(const PairParams& q, const Tensor& d) {
+  switch (q.kind) {
+    case kSquare: return d * 2.;
+    case kAbs: return sgn(d);
+    case kSmoothL1: return clamp_scalar(d / q.p, -1, 1);
+    default: return clamp_scalar(d, -q.p, q.p);
+  }
+}
+Tensor curve_of(const PairParams& q, const Tensor& d) {
+  switch (q.kind) {
+    case kSquare: return full_like(d, Scalar(2.));
+    case kAbs: return zeros_like(d);
+    case kSmoothL1: return to_dtype(lt(abs(d), weak_scalar(Scalar(q.p))), d.dtype()) / q.p;
+    default: return to_dtype(le(abs(d), weak_scalar(Scalar(q.p))), d.dtype());
+  }
+}
+
+struct PairBackward final : OpOf<PairBackward> {  // inputs: g, a, b -> gradient by a
+  PairParams q;
+  std::string text;
+  const char* name() const override { return text.c_str(); }
+  Specs infer(const Inputs& in) override { return {{in[1].shape(), in[1].dtype()}}; }
+  double scale(const Tensor& a) const {
+    return q.how == Reduction::Mean ? 1 / double(a.numel()) : 1;
+  }
+  void cpu(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    DType c = compute_type(in[1].dtype());
+    Tensor gt = dense_as(in[0], c), at = dense_as(in[1], c), bt = dense_as(in[2], c);
+    Tensor rt = c == in[1].dtype() ? out[0] : empty(at.shape(), c);
+    int64_t step = q.how == Reduction::None, n = at.numel();
+    double k = scale(at);
+    dispatch_float(c, name(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      const T *g = gt.data<T>(), *a = at.data<T>(), *b = bt.data<T>();
+      T* o = rt.data<T>();
+      auto* fn = row_kernels<T>().pair_slope;
+      PairParams p = q;
+      parallel_for(n, kPart, [&](int64_t i, int64_t e) {
+        fn(p.kind, a + i, b + i, g + i * step, step, T(k), o + i, e - i, T(p.p));
+      });
+    });
+    if (!rt.is(out[0])) copy_values(out[0], rt);
+  }
+  Saves saves(const Inputs&) const override { return {7, 0}; }
+  Grads vjp(const Saved& s, const Grads& v) override {
+    Tensor g = s.input(0), d = s.input(1) - s.input(2);
+    Grads r(3, Tensor());
+    double k = scale(d);
+    if (s.needs(0)) {
+      Tensor t = v[0] * slope_of(q, d) * k;
+      r[0] = q.how == Reduction::None ? t : sum(t);
+    }
+    if (s.needs(1) || s.needs(2)) {
+      Tensor t = v[0] * g * curve_of(q, d) * k;
+      if (s.needs(1)) r[1] = t;
+      if (s.needs(2)) r[2] = -t;
+    }
+    return r;
+  }
+};
+
+struct PairLoss final : OpOf<PairLoss> {
+  PairParams q;
+  const char* name() const override { return kNames[q.kind]; }
+  Specs infer(const Inputs& in) override {
+    return {{q.how == Reduction::None ? in[0].shape() : Dims{}, in[0].dtype()}};
+  }
+  void cpu(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    DType c = compute_type(in[0].dtype());
+    Tensor at = dense_as(in[0], c), bt = dense_as(in[1], c);
+    Tensor rt = c == in[0].dtype() ? out[0] : empty(out[0].shape(), c);
+    int64_t n = at.numel();
+    dispatch_float(c, name(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      const T *a = at.data<T>(), *b = bt.data<T>();
+      T* o = rt.data<T>();
+      const RowKernels<T>& k = row_kernels<T>();
+      PairParams p = q;
+      if (p.how == Reduction::None) {
+        parallel_for(n, kPart, [&](int64_t i, int64_t e) {
+          k.pair_map(p.kind, a + i, b + i, o + i, e - i, T(p.p));
+        });
+        return;
+      }
+      int64_t parts = (n + kPart - 1) / kPart;
+      std::unique_ptr<double[]> sums(new double[size_t(parts + 1)]());
+      parallel_for(n, kPart, [&](int64_t i, int64_t e) {
+        sums[size_t(i / kPart)] = k.pair_sum(p.kind, a + i, b + i, e - i, T(p.p));
+      });
+      double total = 0;
+      for (int64_t i = 0; i < parts; ++i) total += sums[size_t(i)];
+      o[0] = T(p.how == Reduction::Mean ? total / double(n) : total);
+    });
+    if (!rt.is(out[0])) copy_values(out[0], rt);
+  }
+  Saves saves(const Inputs&) const override { return {3, 0}; }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    PairBackward op;
+    op.q = q;
+    op.text = std::string(name()) + "_backward";
+    Tensor d = apply(std::move(op), {g[0], s.input(0), s.input(1)});
+    Grads r(2, Tensor());
+    if (s.needs(0)) r[0] = d;
+    if (s.needs(1)) r[1] = -d;
+    return r;
+  }
+};
+
+Tensor pair_loss(const Tensor& a, const Tensor& b, PairParams q) {
+  const Tensor* both[2] = {&a, &b};
+  DType t = result_type(both, 2);
+  FB_CHECK(is_inexact(t), "\"", kNames[q.kind], "\" not implemented for '", t, "'");
+  Dims shape = a.shape() == b.shape() ? a.shape()
+                                      : broadcast_shapes(a.shape(), b.shape(), kNames[q.kind]);
+  auto fit = [&](const Tensor& x) {
+    Tensor y = x.dtype() == t ? x : to_dtype(x, t);
+    return y.shape() == shape ? y : expand(y, shape);
+  };
+  if (is_complex(t)) {
+    FB_CHECK(q.kind == kAbs, "\"", kNames[q.kind], "\" not implemented for '", t, "'");
+    return reduced(abs(fit(a) - fit(b)), q.how);
+  }
+  PairLoss op;
+  op.q = q;
+  return apply(std::move(op), {fit(a), fit(b)});
+}
+
+Value call_mse(Args& a) {
+  return pair_loss(a.tensor(0), a.tensor(1), {kSquare, reduction_named(a.text(2))});
+}
+Value call_l1(Args& a) {
+  return pair_loss(a.tensor(0), a.tensor(1), {kAbs, reduction_named(a.text(2))});
+}
+Value call_smooth(Args& a) {
+  double beta = a.real(3);
+  FB_CHECK(beta >= 0, "smooth_l1_loss does not support negative values for beta.");
+  return pair_loss(a.tensor(0), a.tensor(1),
+                   {beta == 0 ? kAbs : kSmoothL1, reduction_named(a.text(2)), beta});
+}
+Value call_huber(Args& a) {
+  FB_CHECK(a.real(3) > 0, "huber_loss does not support non-positive values for delta.");
+  return pair_loss(a.tensor(0), a.tensor(1), {kHuber, reduction_named(a.text(2)), a.real(3)});
+}
+
+Register rows({
+    {"mse_loss(Tensor input, Tensor target, str reduction='mean') -> Tensor", kFunction, call_mse,
+     "(input - target)^2, reduced."},
+    {"l1_loss(Tensor input, Tensor target, str reduction='mean') -> Tensor", kFunction, call_l1,
+     "|input - target|, reduced."},
+    {"smooth_l1_loss(Tensor input, Tensor target, str reduction='mean', float beta=1.0) -> Tensor",
+     kFunction, call_smooth, "Squares of small differences, sizes of large ones (Girshick 2015)."},
+    {"huber_loss(Tensor input, Tensor target, str reduction='mean', float delta=1.0) -> Tensor",
+     kFunction, call_huber, "Squares of small differences, sizes of large ones (Huber 1964)."},
+});
+
+}  // namespace
+}  // namespace flambeau
