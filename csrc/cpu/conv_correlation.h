@@ -30,7 +30,9 @@ struct Phase {
   std::vector<Tap> taps;
   std::vector<int64_t> offsets = {}; // of every (channel, tap) in the prepared source
   std::vector<int64_t> pixels = {};  // of every output of a block, likewise
-  int64_t weights = 0;               // where its packed weights begin
+  std::vector<int64_t> slot_from = {}, slot_to = {}; // vectors of pixels, row by row
+  std::vector<int> slot_lanes = {};
+  int64_t weights = 0; // where its packed weights begin
 };
 
 // dst[n, g, m] = sum over channels c and taps of weight[g, m, c, tap] * src[n, g, c, moved by tap].
@@ -55,7 +57,7 @@ struct Correlation {
   const T* bias = nullptr;
   int64_t taps_stored;
 
-  bool by_channel = false;
+  bool by_channel = false, by_plane = false; // by_plane: one channel, nothing packed
   int64_t mr = 0, panels_m = 0, block_rows = 0, blocks = 0, packed_group = 0;
   const T* packed = nullptr;
 
@@ -93,11 +95,21 @@ struct Correlation {
       p.offsets.reserve(source.channels * p.taps.size());
       for (int64_t c = 0; c < source.channels; c++)
         for (const Tap& t : p.taps) p.offsets.push_back(source.offset(c, t.row, t.column));
+      if (by_plane) add_slots(p);
       if (by_channel)
         for (int64_t r = 0; r < std::min(block_rows, p.rows); r++)
           for (int64_t c = 0; c < p.columns; c++)
             p.pixels.push_back(r * source.row_mul * source.row_step + c);
     }
+  }
+
+  void add_slots(Phase& p) const {
+    for (int64_t r = 0; r < std::min(block_rows, p.rows); r++)
+      for (int64_t c = 0; c < p.columns; c += gemm.lanes) {
+        p.slot_from.push_back(r * source.row_mul * source.row_step + c);
+        p.slot_to.push_back(r * p.columns + c);
+        p.slot_lanes.push_back(static_cast<int>(std::min<int64_t>(gemm.lanes, p.columns - c)));
+      }
   }
 
   // Compares the cycles that a pixel costs for each channel and tap.
@@ -107,7 +119,8 @@ struct Correlation {
     const double pixels = std::max<double>(1, block_rows * columns);
     const double copies = 1.2 * ceil_div(columns, gemm.lanes) / std::max<double>(1, columns);
     const double waste = double(ceil_div(int64_t(pixels), gemm.lanes)) * lanes / pixels;
-    by_channel = ceil_div(m, gemm.lanes) + 0.5 * m / k < (m / lanes + copies) * waste;
+    by_plane = m == 1;
+    by_channel = !by_plane && ceil_div(m, gemm.lanes) + 0.5 * m / k < (m / lanes + copies) * waste;
   }
 
   // Rows of output per chunk: enough work, a source that fits L2, few half-filled tiles.
@@ -182,16 +195,17 @@ struct Correlation {
         double(m) * std::max<size_t>(1, phases[0].offsets.size()) * pixels * phases.size();
     const auto grain = static_cast<int64_t>(std::clamp(kChunkWork / work, 1.0, 1e6));
     parallel_for(n * groups * blocks, grain, [&](int64_t i, int64_t end) {
-      for (; i < end; i++) block(i / blocks, i % blocks * block_rows, src, dst);
+      int64_t bordered = -1;
+      for (; i < end; i++) block(i / blocks, i % blocks * block_rows, src, dst, bordered);
     });
   }
 
   // Output rows [q0, q0 + block_rows) of every phase, for one group of one image.
-  void block(int64_t image, int64_t q0, const T* src, T* dst) const {
+  void block(int64_t image, int64_t q0, const T* src, T* dst, int64_t& bordered) const {
     const int64_t plane = source.h * source.w, g = image % groups;
     const bool last = image + 1 == n * groups;
     const T* base =
-        source.prepare(src + image * source.channels * plane, q0 * source.row_mul, last);
+        source.prepare(src + image * source.channels * plane, q0 * source.row_mul, last, bordered);
     T* out = dst + image * m * out_h * out_w;
     for (const Phase& p : phases) {
       const int64_t rows = std::min(block_rows, p.rows - q0);
@@ -214,6 +228,13 @@ struct Correlation {
 
   void matrix_product(const Phase& p, int64_t g, const T* base, int64_t pixels, T* out,
                       int64_t ldc) const {
+    if (by_plane) {
+      const int64_t rows = pixels / p.columns, vectors = ceil_div(p.columns, gemm.lanes);
+      const Slots slots{rows * vectors, p.slot_from.data(), p.slot_to.data(), p.slot_lanes.data()};
+      return conv.correlate(p.offsets.size(), p.offsets.data(), base,
+                            packed + g * packed_group + p.weights, bias ? bias[g] : T(0), slots,
+                            out);
+    }
     if (by_channel) return product_by_channel(p, g, base, pixels, out, ldc);
     const int64_t nr = gemm.nr, k = p.offsets.size();
     const int64_t kb = std::max<int64_t>(1, ceil_div(k, std::max<int64_t>(1, ceil_div(k, kDepth))));

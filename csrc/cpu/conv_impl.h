@@ -137,12 +137,97 @@ void fold(const FoldShape& s, const T* columns, T* image) {
     }
 }
 
+template<class T, int N>
+FLAMBEAU_INLINE void correlate_slots(int64_t k, const int64_t* offset, const T* src, const T* w,
+                                     T init, const Slots& slots, int64_t s0, T* y) {
+  using V = Vec<T>;
+  V sum[N];
+  const T* from[N];
+#pragma GCC unroll 8
+  for (int i = 0; i < N; i++) sum[i] = broadcast<V>(init), from[i] = src + slots.from[s0 + i];
+  for (int64_t p = 0; p < k; p++) {
+    const V scale = broadcast<V>(w[p]);
+#pragma GCC unroll 8
+    for (int i = 0; i < N; i++) sum[i] += scale * load<V>(from[i] + offset[p]);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < N; i++) {
+    const int n = slots.lanes[s0 + i];
+    if (n == kLanes<T>)
+      store(y + slots.to[s0 + i], sum[i]);
+    else
+      store_part<T>(y + slots.to[s0 + i], sum[i], n);
+  }
+}
+
+template<class T>
+void correlate(int64_t k, const int64_t* offset, const T* src, const T* w, T init,
+               const Slots& slots, T* y) {
+  int64_t s = 0;
+  for (; s + 8 <= slots.count; s += 8) correlate_slots<T, 8>(k, offset, src, w, init, slots, s, y);
+  for (; s + 4 <= slots.count; s += 4) correlate_slots<T, 4>(k, offset, src, w, init, slots, s, y);
+  for (; s < slots.count; s++) correlate_slots<T, 1>(k, offset, src, w, init, slots, s, y);
+}
+
+template<class T, int N>
+FLAMBEAU_INLINE void weight_taps(const int64_t* offset, const T* src, const T* dy,
+                                 const Slots& slots, T* sums) {
+  using V = Vec<T>;
+  constexpr int L = kLanes<T>;
+  V sum[N];
+#pragma GCC unroll 9
+  for (int i = 0; i < N; i++) sum[i] = load<V>(sums + i * L);
+  for (int64_t s = 0; s < slots.count; s++) {
+    const T *from = src + slots.from[s], *d = dy + slots.to[s];
+    const int n = slots.lanes[s];
+    if (n == L) {
+      const V v = load<V>(d);
+#pragma GCC unroll 9
+      for (int i = 0; i < N; i++) sum[i] += v * load<V>(from + offset[i]);
+    } else {
+      const V v = load_part<T>(d, n);
+#pragma GCC unroll 9
+      for (int i = 0; i < N; i++) sum[i] += v * load_part<T>(from + offset[i], n);
+    }
+  }
+#pragma GCC unroll 9
+  for (int i = 0; i < N; i++) store(sums + i * L, sum[i]);
+}
+
+template<class T>
+void correlate_weight(int64_t k, const int64_t* offset, const T* src, const T* dy,
+                      const Slots& slots, T* sums) {
+  constexpr int L = kLanes<T>;
+  int64_t p = 0;
+  for (; p + 9 <= k; p += 9) weight_taps<T, 9>(offset + p, src, dy, slots, sums + p * L);
+  for (; p + 5 <= k; p += 5) weight_taps<T, 5>(offset + p, src, dy, slots, sums + p * L);
+  for (; p + 2 <= k; p += 2) weight_taps<T, 2>(offset + p, src, dy, slots, sums + p * L);
+  for (; p < k; p++) weight_taps<T, 1>(offset + p, src, dy, slots, sums + p * L);
+}
+
+template<class T>
+void copy_rows(int64_t rows, int64_t len, const T* src, int64_t src_step, T* dst,
+               int64_t dst_step) {
+  using V = Vec<T>;
+  constexpr int L = kLanes<T>;
+  for (int64_t r = 0; r < rows; r++, src += src_step, dst += dst_step) {
+    int64_t i = 0;
+    for (; i + L <= len; i += L) store(dst + i, load<V>(src + i));
+    if (i == len) continue;
+    if (i > 0) // the last vector overlaps the one before it
+      store(dst + len - L, load<V>(src + len - L));
+    else
+      store_part<T>(dst, load_part<T>(src, static_cast<int>(len)), static_cast<int>(len));
+  }
+}
+
 template<class T, int... I>
 const ConvKernels<T>* make_conv_table() {
   static constexpr typename ConvKernels<T>::Gather one[] = {gather<T, I, 1>...};
   static constexpr typename ConvKernels<T>::Gather two[] = {gather<T, I, 2>...};
-  static constexpr ConvKernels<T> table = {
-      pack_pixels<T>, pack_taps<T>, {one, two}, fold<T>, transpose<T>};
+  static constexpr ConvKernels<T> table = {pack_pixels<T>, pack_taps<T>, {one, two},
+                                           fold<T>,        correlate<T>, correlate_weight<T>,
+                                           copy_rows<T>,   transpose<T>};
   return &table;
 }
 

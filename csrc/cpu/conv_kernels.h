@@ -15,6 +15,14 @@ struct PixelCopies {
   int to[kMaxPixels];
 };
 
+// Vectors of pixels in one image: where each begins in the source and in the result, and how many
+// of its lanes are pixels.
+struct Slots {
+  int64_t count;
+  const int64_t *from, *to;
+  const int* lanes;
+};
+
 // Columns [channel][kh][kw][rows][columns]; tap (i, j) of output (y, x) lies at the image's row
 // y + i * dil_h + top, column x + j * dil_w + left.
 struct FoldShape {
@@ -39,6 +47,16 @@ struct ConvKernels {
 
   // Adds the columns of some output rows, for a stride of 1, to the image they came from.
   void (*fold)(const FoldShape& shape, const T* columns, T* image);
+
+  // For one channel: y at each slot = init + sum_p w[p] * src[offset[p] + slot].
+  void (*correlate)(int64_t k, const int64_t* offset, const T* src, const T* w, T init,
+                    const Slots& slots, T* y);
+  // sums (k vectors) += by lane, over the slots, dy at the slot * src[offset[p] + slot].
+  void (*correlate_weight)(int64_t k, const int64_t* offset, const T* src, const T* dy,
+                           const Slots& slots, T* sums);
+
+  void (*copy_rows)(int64_t rows, int64_t len, const T* src, int64_t src_step, T* dst,
+                    int64_t dst_step);
 
   // dst[c * ldd + r] = src[r * ld + c].
   void (*transpose)(int64_t rows, int64_t cols, const T* src, int64_t ld, T* dst, int64_t ldd);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "conv_kernels.h"
 #include "gemm_kernels.h"
 
 namespace flambeau {
@@ -38,9 +39,10 @@ struct ConvSource {
   }
 
   // The prepared rows from padded row `first` on. `last` marks the end of the stored tensor,
-  // beyond which nothing may be read.
+  // beyond which nothing may be read. `bordered` holds the row for which the buffer's borders are
+  // zero already; start with -1 and keep it while no other job can run on this thread.
   template<class T>
-  const T* prepare(const T* image, int64_t first, bool last) const {
+  const T* prepare(const T* image, int64_t first, bool last, int64_t& bordered) const {
     if (in_place && !last) return image + first * w;
     if (in_place) {
       const int64_t count = channels * h * w - first * w;
@@ -51,28 +53,32 @@ struct ConvSource {
     }
     const int64_t total = channels * channel_step;
     T* buffer = workspace<T>(kSlotSource, total + kConvSlack);
-    std::memset(static_cast<void*>(buffer), 0, (total + kConvSlack) * sizeof(T));
+    if (bordered != first)
+      std::memset(static_cast<void*>(buffer), 0, (total + kConvSlack) * sizeof(T));
+    bordered = first;
     const int64_t r0 = std::max<int64_t>(0, top - first), r1 = std::min(rows, h + top - first);
-    for (int64_t c = 0; c < channels; c++)
-      for (int64_t r = r0; r < r1; r++)
-        copy_row(image + (c * h + first + r - top) * w, buffer + c * channel_step + r * row_step);
+    const int64_t begin = std::max<int64_t>(left, 0), end = std::min(width, w + left);
+    if (begin >= end) return buffer;
+    const auto copy = conv_kernels<T>().copy_rows;
+    for (int64_t c = 0; c < channels; c++) {
+      const T* from = image + (c * h + first + r0 - top) * w - left;
+      T* to = buffer + c * channel_step + r0 * row_step;
+      if (col_mul == 1)
+        copy(r1 - r0, end - begin, from + begin, w, to + begin, row_step);
+      else
+        for (int64_t r = r0; r < r1; r++, from += w, to += row_step) copy_row(from, to, begin, end);
+    }
     return buffer;
   }
 
  private:
   template<class T>
-  void copy_row(const T* from, T* to) const {
-    const int64_t begin = std::max<int64_t>(left, 0), end = std::min(width, w + left);
-    if (begin >= end) return;
-    if (col_mul == 1) {
-      std::memcpy(to + begin, from + begin - left, (end - begin) * sizeof(T));
-      return;
-    }
+  void copy_row(const T* from, T* to, int64_t begin, int64_t end) const {
     for (int64_t phase = 0; phase < col_mul; phase++) {
       const int64_t q0 = begin <= phase ? 0 : ceil_div(begin - phase, col_mul);
       T* out = to + phase * phase_width;
       for (int64_t q = q0, column = q0 * col_mul + phase; column < end; q++, column += col_mul)
-        out[q] = from[column - left];
+        out[q] = from[column];
     }
   }
 };

@@ -30,11 +30,16 @@ struct WeightGradient {
   ConvSource source;
   std::vector<int64_t> offsets;
 
+  bool by_plane; // one output and one input channel a group: nothing is packed
+  std::vector<int64_t> slot_from = {}, slot_to = {};
+  std::vector<int> slot_lanes = {};
+
   explicit WeightGradient(const ConvShape& shape) : s(shape) {
     m = s.c_out / s.groups;
     channels = s.c_in / s.groups;
     taps = s.kh * s.kw;
     columns = channels * taps;
+    by_plane = m == 1 && channels == 1;
     pixels = s.oh * s.ow;
     split();
     plan_source();
@@ -43,7 +48,9 @@ struct WeightGradient {
   void split() {
     const double image_work = double(m) * columns * pixels * s.groups;
     image_blocks = channel_blocks = 1;
-    if (s.n > 1 && s.c_out * columns <= kSmallWeight) {
+    if (s.groups >= 16) {
+      // The groups are chunks enough.
+    } else if (s.n > 1 && s.c_out * columns <= kSmallWeight) {
       const auto least = static_cast<int64_t>(std::min(double(s.n), kChunkWork / image_work + 1));
       image_blocks = std::min<int64_t>(16, ceil_div(s.n, least));
     } else {
@@ -77,6 +84,13 @@ struct WeightGradient {
     source_rows = ceil_div(s.oh, ceil_div(s.oh, source_rows));
     source.rows = (source_rows - 1) * s.stride_h + span_h;
     source.plan((s.oh - 1) * s.stride_h + span_h);
+    if (by_plane)
+      for (int64_t r = 0; r < source_rows; r++)
+        for (int64_t c = 0; c < s.ow; c += gemm.lanes) {
+          slot_from.push_back(r * s.stride_h * source.row_step + c);
+          slot_to.push_back(r * s.ow + c);
+          slot_lanes.push_back(static_cast<int>(std::min<int64_t>(gemm.lanes, s.ow - c)));
+        }
     for (int64_t c = 0; c < channels_each; c++)
       for (int64_t i = 0; i < s.kh; i++)
         for (int64_t j = 0; j < s.kw; j++)
@@ -90,9 +104,11 @@ struct WeightGradient {
     const double work = double(m) * channels_each * taps * pixels * images_each;
     const auto grain = static_cast<int64_t>(std::clamp(kChunkWork / work, 1.0, 1e6));
     parallel_for(units, grain, [&](int64_t i, int64_t end) {
+      int64_t bordered = -1;
       for (; i < end; i++) {
         const int64_t block = i / channel_blocks % s.groups, images = i / channel_blocks / s.groups;
-        unit(block, i % channel_blocks * channels_each, images, x, dy, out + images * size);
+        unit(block, i % channel_blocks * channels_each, images, x, dy, out + images * size,
+             bordered);
       }
     });
     if (image_blocks == 1) return;
@@ -104,24 +120,41 @@ struct WeightGradient {
   }
 
   // The columns of channels [c0, c0 + channels_each) of group g, summed over one block of images.
-  void unit(int64_t g, int64_t c0, int64_t image_block, const T* x, const T* dy, T* out) const {
+  void unit(int64_t g, int64_t c0, int64_t image_block, const T* x, const T* dy, T* out,
+            int64_t& bordered) const {
     const int64_t count = std::min(channels_each, channels - c0);
+    if (count != channels_each) bordered = -1; // another layout
     ConvSource part = source;
     part.channels = count;
     T* dw = out + g * m * columns + c0 * taps;
     const int64_t n1 = std::min(s.n, (image_block + 1) * images_each);
+    T* sums = by_plane ? workspace<T>(kSlotScratch, taps * gemm.lanes) : nullptr;
+    if (by_plane) std::fill_n(sums, taps * gemm.lanes, T(0));
     bool first = true;
     for (int64_t n = image_block * images_each; n < n1; n++) {
       const int64_t channel = n * s.c_in + g * channels + c0;
       const bool last = channel + count == s.n * s.c_in;
       for (int64_t row = 0; row < s.oh; row += source_rows) {
-        const T* base = part.prepare(x + channel * s.h * s.w, row * s.stride_h, last);
+        const T* base = part.prepare(x + channel * s.h * s.w, row * s.stride_h, last, bordered);
         const int64_t rows = std::min(source_rows, s.oh - row);
-        add_rows(base, rows, dy + (n * s.c_out + g * m) * pixels + row * s.ow, count * taps, dw,
-                 first);
+        const T* from = dy + (n * s.c_out + g * m) * pixels + row * s.ow;
+        if (by_plane)
+          conv.correlate_weight(taps, offsets.data(), base, from, slots(rows), sums);
+        else
+          add_rows(base, rows, from, count * taps, dw, first);
         first = false;
       }
     }
+    if (by_plane)
+      for (int64_t t = 0; t < taps; t++) dw[t] = sum(sums + t * gemm.lanes, gemm.lanes);
+  }
+
+  Slots slots(int64_t rows) const {
+    return {rows * ceil_div(s.ow, gemm.lanes), slot_from.data(), slot_to.data(), slot_lanes.data()};
+  }
+
+  static T sum(const T* x, int64_t n) { // in halves
+    return n == 1 ? *x : sum(x, n / 2) + sum(x + n / 2, n - n / 2);
   }
 
   void add_rows(const T* base, int64_t rows, const T* dy, int64_t cols, T* dw, bool first) const {
