@@ -190,7 +190,7 @@ def main():
     print(net)
     print(f"{sum(p.numel() for p in net.parameters()):,} parameters")
     criterion = nn.CrossEntropyLoss()
-    optimizer = fb.optim.Adam(net.parameters(), lr=2e-3)
+    optimizer = fb.optim.Adam(net.parameters(), lr=3e-3)
     steps = args.epochs * len(loader)
     schedule = fb.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, total_iters=steps)
 
