@@ -203,10 +203,11 @@ def report(rows, threads):
         lines.append(f"| {g} | {number(a)} | {number(b)} | {slow} of {n} |")
     lines += ["", "| | Flambeau | PyTorch |", "|---|---|---|"]
     (ti, mi), (tt, mt) = startup("flambeau"), startup("torch")
+    peaks = [peak_memory(m) for m in ("flambeau", "torch")]
     lines += [
         f"| import | {show(ti)} | {show(tt)} |",
         f"| memory after import | {mi:.0f} MB | {mt:.0f} MB |",
-        f"| peak memory, demonstration | {peak_memory('flambeau'):.0f} MB | {peak_memory('torch'):.0f} MB |",
+        f"| peak memory, demonstration | {peaks[0]:.0f} MB | {peaks[1]:.0f} MB |",
     ]
     size = wheel_size()
     if size:

@@ -7,9 +7,10 @@ import re
 
 import numpy as np
 import torch
+from torch.testing._internal.common_modules import module_db
+
 from compare import Mismatch, same, tensors, weighted_sum
 from convert import Converter, Missing, Unmappable, dotted
-from torch.testing._internal.common_modules import module_db
 
 OPTIMIZERS = {
     "SGD": [
@@ -89,7 +90,8 @@ def one_module(info, m, conv, training):
         ours(*ax, **ak)
     if list(ours.state_dict()) != list(theirs.state_dict()):
         raise Mismatch(
-            f"state_dict keys {list(ours.state_dict())[:5]}, PyTorch {list(theirs.state_dict())[:5]}"
+            f"state_dict keys {list(ours.state_dict())[:5]}, "
+            f"PyTorch {list(theirs.state_dict())[:5]}"
         )
     ours.load_state_dict({k: conv(v) for k, v in theirs.state_dict().items()})
     want, got = theirs(*fx, **fk), ours(*ax, **ak)
@@ -108,7 +110,7 @@ def one_module(info, m, conv, training):
         if p.grad is not None:
             same(p.grad, named[n].grad, conv, where="grad " + n, scale=20)
     same(
-        {k: v for k, v in theirs.state_dict().items()},
+        dict(theirs.state_dict()),
         dict(ours.state_dict()),
         conv,
         where="state",

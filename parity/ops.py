@@ -9,9 +9,10 @@ import types
 
 import numpy as np
 import torch
+from torch.testing._internal.common_methods_invocations import op_db
+
 from compare import Mismatch, same, tensors, weighted_sum
 from convert import Converter, Missing, Unmappable, dotted
-from torch.testing._internal.common_methods_invocations import op_db
 
 INTERNAL = re.compile(
     r"^(_(?!_r|_getitem)|torch\.ops|jiterator|native_|sparse\.|to_sparse$|masked\.|cudnn|aten"

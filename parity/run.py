@@ -1,4 +1,4 @@
-"""Compares Flambeau with PyTorch: operator database, nn modules, optimizers; writes docs/parity.md."""
+"""Compares Flambeau with PyTorch (operators, nn modules, optimizers); writes docs/parity.md."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pathlib
 import time
 from collections import Counter
 
+import torch
+
 import forked
 import modules
 import ops
-import torch
 from convert import load
 
 BAD = ("wrong", "raise", "missing", "crash", "timeout")
@@ -109,7 +110,8 @@ def main():
         "# Parity with PyTorch",
         "",
         f"Made by `make parity` with the samples that PyTorch "
-        f"{torch.__version__.split('+')[0]} ships for its own tests: values, dtypes, shapes, method, "
+        f"{torch.__version__.split('+')[0]} ships for its own tests: values, dtypes, shapes, "
+        "method, "
         "in-place and `out=` forms, gradients, and the type of the error for bad input.",
         "",
     ]

@@ -1,4 +1,4 @@
-"""Writes src/flambeau/_C.pyi from the signatures that the compiled core registers (--check compares)."""
+"""Writes src/flambeau/_C.pyi from the signatures of the compiled core (--check compares)."""
 
 import argparse
 import importlib

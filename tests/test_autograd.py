@@ -6,6 +6,7 @@ import weakref
 
 import numpy as np
 import pytest
+
 from under_test import fb
 
 

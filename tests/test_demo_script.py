@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+
 from under_test import IS_TORCH, MODULE, fb, submodule
 
 nn = submodule("nn")

@@ -5,6 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
+
 from under_test import IS_TORCH, fb
 
 DTYPES = [

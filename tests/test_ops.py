@@ -1,6 +1,7 @@
 """The generated sweep: every op's spec row against its oracle (see op_specs/)."""
 
 import pytest
+
 from op_specs import REGISTRY, check, gradients
 from op_specs.base import DEVICES, MODULE
 

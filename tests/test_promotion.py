@@ -1,7 +1,8 @@
-"""Type promotion of every pair of dtypes, of Python scalars and of 0-d tensors, from a golden table."""
+"""Type promotion of every pair of dtypes, scalars and 0-d tensors, from a golden table."""
+
+import pytest
 
 import promotion_table as golden
-import pytest
 from under_test import fb
 
 COLUMNS = list(golden.NAMES)

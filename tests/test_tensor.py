@@ -1,10 +1,11 @@
-"""The Tensor object: construction, attributes, operators, views, conversion, copying, Size and dtype."""
+"""The Tensor object: attributes, operators, views, conversion, copying, Size and dtype."""
 
 import copy
 import pickle
 
 import numpy as np
 import pytest
+
 from under_test import IS_TORCH, fb
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from under_test import MODULE, fb
 
 DEVICES = os.environ.get("FLAMBEAU_TEST_DEVICES", "cpu").split(",")
