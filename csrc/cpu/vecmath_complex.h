@@ -5,6 +5,7 @@
 
 #include "vecmath_f32.h"
 #include "vecmath_f64.h"
+#include "vecmath_trig.h"
 
 namespace flambeau::math {
 

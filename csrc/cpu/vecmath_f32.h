@@ -65,6 +65,11 @@ FB_MATH Angle finish_turns(double f) {  // f: fraction of a turn, about [-0.75, 
   const double t = f * 4.0 + round_d, n = t - round_d;
   return {uint64_t(bits(t)), (f - n * 0.25) * 0x1.921fb54442d18p+2};
 }
+// |x| <= 2^30: one exact product with the leading bits of 1/(2 pi), and the rest.
+FB_MATH Angle reduce_near(float x) {
+  const double d = x, t = d * 0x1.45f306ep-3;
+  return finish_turns(fmadd(d, -0x1.b1bbead603d8bp-34, t - round_small(t)));
+}
 // x / (2 pi) mod 1 from exact products with leading bits of 2^(26 j) / (2 pi) mod 1; j is chosen so
 // that x 2^(-26 j) < 2^50 keeps the products exact and, for j > 0, an integer.
 FB_MATH Angle reduce(float x) {
@@ -255,32 +260,22 @@ FB_MATH float sqrt(float x) { return __builtin_sqrtf(x); }
 FB_MATH float rsqrt(float x) { return 1.0f / __builtin_sqrtf(x); }
 FB_MATH float pow(float x, float y) {
   const float ax = abs(x), ay = abs(y);
-  const bool zero = ax == 0.0f, inf = ax == inf_f;
-  double l = wide::log2(double(zero || inf ? 1.0f : ax));
-  l = zero ? -inf_d : l;
-  l = inf ? inf_d : l;
+  double l = wide::log2(double((ax == 0.0f) | (ax == inf_f) ? 1.0f : ax));
+  l = ax == 0.0f ? -inf_d : l;
+  l = ax == inf_f ? inf_d : l;
   float r = float(wide::exp2(clamp_keep_nan(l * double(y), -300.0, 300.0)));
   const float yi = ay < 0x1p24f ? y : 0.0f;  // above, every float is even
   const int32_t n = int32_t(yi);
-  const bool whole = float(n) == yi, odd = (n & 1) != 0;
-  r = whole && odd ? copysign(r, x) : r;
-  r = x < 0.0f && !whole && !inf ? nan_f : r;
-  r = ax == 1.0f && ay == inf_f ? 1.0f : r;
-  r = ax != ax || ay != ay ? x + y : r;
-  return x == 1.0f || y == 0.0f ? 1.0f : r;
+  // The sign is that of x for an odd y; a negative finite base needs a whole y.
+  const bool whole = float(n) == yi;
+  r = from_bits(bits(r) | (whole ? bits(x) & int32_t(uint32_t(n) << 31) : 0));
+  r = (x < 0.0f) & !whole & (ax != inf_f) ? nan_f : r;
+  r = (ax == 1.0f) & (ay == inf_f) ? 1.0f : r;
+  r = (ax != ax) | (ay != ay) ? x + y : r;
+  return (x == 1.0f) | (y == 0.0f) ? 1.0f : r;
 }
 
 // ---- trigonometry ----
-FB_MATH float sin(float x) {
-  const float y = float(wide::sin_of(wide::reduce(x)));
-  return x == 0.0f ? x : y;  // keeps -0
-}
-FB_MATH float cos(float x) { return float(wide::cos_of(wide::reduce(x))); }
-FB_MATH float tan(float x) {
-  const float y = float(wide::tan_of(wide::reduce(x)));
-  return x == 0.0f ? x : y;
-}
-
 // (asin(r) - r) / r^3 at z = r^2; used up to 0.5625, so that pi/2 - 2 asin(r) stays accurate.
 FB_MATH float asin_tail(float z) {
   return horner(z, 0x1.55594p-5f, 0x1.895c2cp-7f, 0x1.083c0ep-5f, 0x1.6c7fcep-5f, 0x1.3337a6p-4f,

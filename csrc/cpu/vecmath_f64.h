@@ -178,17 +178,6 @@ FB_MATH double log1p(double x) {
   return x < inf_d ? copysign(y, x) : x;
 }
 
-// The branch keeps arguments beyond 1e5 right; map_trig in vecmath.h runs arrays without it.
-FB_MATH double sin(double x) {
-  return abs(x) <= detail::trig_limit ? detail::sin_near(x) : __builtin_sin(x);
-}
-FB_MATH double cos(double x) {
-  return abs(x) <= detail::trig_limit ? detail::cos_near(x) : __builtin_cos(x);
-}
-FB_MATH double tan(double x) {
-  return abs(x) <= detail::trig_limit ? detail::tan_near(x) : __builtin_tan(x);
-}
-
 namespace detail {
 // (asin(r) - r) / r^3 at z = r^2, |r| <= 0.5625.
 FB_MATH double asin_tail(double z) {
@@ -236,10 +225,32 @@ FB_MATH double atan(double x) {
   return copysign(a < inf_d ? y : edge, x);
 }
 
-FB_MATH double atan2(double y, double x) { return __builtin_atan2(y, x); }
-FB_MATH double asinh(double x) { return __builtin_asinh(x); }
-FB_MATH double acosh(double x) { return __builtin_acosh(x); }
-FB_MATH double atanh(double x) { return __builtin_atanh(x); }
+FB_MATH double atan2(double y, double x) {
+  const double ax = abs(x), ay = abs(y), hi = ax > ay ? ax : ay;
+  const double down = hi > 0x1p500 ? 0x1p-600 : 1.0, s = hi < 0x1p-500 ? 0x1p520 : down;
+  const bool both = (ax == inf_d) & (ay == inf_d), none = hi == 0.0;
+  const double n = ay == inf_d ? 1.0 : ay * s, m = ax == inf_d ? 1.0 : ax * s;
+  const double num = (ax == inf_d) & !both ? 0.0 : n, low = (ay == inf_d) & !both ? 0.0 : m;
+  double r = detail::atan_ratio(num, none ? 1.0 : low);
+  r = bits(x) < 0 ? 2.0 * detail::pi_2 - (r - 2.0 * detail::pi_2_lo) : r;
+  return (x != x) | (y != y) ? x + y : copysign(r, y);
+}
+FB_MATH double asinh(double x) {
+  const double a = abs(x), z = a * a;
+  const bool far = a > 0x1p500;  // where a^2 would overflow
+  const double u = a + z / (1.0 + __builtin_sqrt(z + 1.0));
+  return copysign(log1p(far ? a : u) + (far ? 0x1.62e42fefa39efp-1 : 0.0), x);
+}
+FB_MATH double acosh(double x) {
+  const double t = x - 1.0, u = t + __builtin_sqrt(2.0 * t + t * t);
+  const bool far = x > 0x1p500;
+  const double y = log1p(far ? t : u) + (far ? 0x1.62e42fefa39efp-1 : 0.0);
+  return x < 1.0 ? nan_d : y;
+}
+FB_MATH double atanh(double x) {
+  const double a = abs(x);
+  return copysign(0.5 * log1p(2.0 * a / (1.0 - a)), x);
+}
 FB_MATH double erf(double x) { return __builtin_erf(x); }
 FB_MATH double erfc(double x) { return __builtin_erfc(x); }
 FB_MATH double pow(double x, double y) { return __builtin_pow(x, y); }
