@@ -43,8 +43,6 @@ def _wrap(f, out):
     numpy_names = {a: b for a, b in (("axis", "dim"), ("keepdims", "keepdim"), ("x", "input"))
                    if a not in known and b in known}
 
-    first = known[0] if known and known[0] in _TENSORS else None
-
     def call(*args, **kw):
         dest = None
         if kw:
@@ -55,8 +53,8 @@ def _wrap(f, out):
                 dest = kw.pop("out", None)
         try:
             r = f(*args, **kw)
-        except AttributeError:
-            _explain(f, first, args, kw)
+        except AttributeError as e:
+            _explain(f, known, args, kw, e)
             raise
         return r if dest is None else write_out(f.__name__, r, dest, out == "exact")
 
@@ -65,17 +63,13 @@ def _wrap(f, out):
     return call
 
 
-_TENSORS = ("input", "self", "x", "x1", "y", "elements", "a")
-
-
-def _explain(f, first, args, kw):
+def _explain(f, known, args, kw, error):
     # an int or list where a Tensor belongs shows as AttributeError inside; say what it is
-    if first is None:
-        return
-    for i, v in enumerate((args[0] if args else kw.get(first), *args[1:2])):
-        if i == 0 and not isinstance(v, _C.Tensor) or i == 1 and isinstance(v, (int, float)):
-            raise TypeError(f"{f.__name__}(): argument '{first if i == 0 else 'other'}' (position "
-                            f"{i + 1}) must be Tensor, not {type(v).__name__}") from None
+    named = {**dict(zip(known, args)), **kw}
+    for i, (name, v) in enumerate(named.items()):
+        if v is error.obj and isinstance(v, (bool, int, float, complex, str, tuple, list)):
+            raise TypeError(f"{f.__name__}(): argument '{name}' (position {i + 1}) must be Tensor, "
+                            f"not {type(v).__name__}") from None
 
 
 def _in_place(g, n):
