@@ -79,7 +79,19 @@ def test_format_of_single_numbers():
         f"{fb.ones(2):.2f}"
 
 
-SHAPES = [(), (0,), (1,), (7,), (300,), (5, 3), (400, 300), (3, 8, 8), (2, 5, 7), (4, 1, 6, 6), (40, 3, 9, 9)]
+SHAPES = [
+    (),
+    (0,),
+    (1,),
+    (7,),
+    (300,),
+    (5, 3),
+    (400, 300),
+    (3, 8, 8),
+    (2, 5, 7),
+    (4, 1, 6, 6),
+    (40, 3, 9, 9),
+]
 
 
 @pytest.mark.skipif(IS_TORCH, reason="PyTorch has no notebook view")
@@ -110,6 +122,7 @@ def test_png_writer_makes_files_that_pillow_reads():
     import io
 
     import numpy as np
+
     from flambeau._png import encode_png
 
     image = pytest.importorskip("PIL.Image")

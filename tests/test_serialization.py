@@ -94,7 +94,9 @@ def test_archive_has_the_layout_that_pytorch_reads(tmp_path):
         assert archive.read("name/version") == b"3\n" and len(archive.read("name/data/0")) == 400
         content = path.read_bytes()
         for info in archive.infolist():
-            extra = int.from_bytes(content[info.header_offset + 28 : info.header_offset + 30], "little")
+            extra = int.from_bytes(
+                content[info.header_offset + 28 : info.header_offset + 30], "little"
+            )
             start = info.header_offset + 30 + len(info.filename) + extra
             assert start % 64 == 0 and info.compress_type == zipfile.ZIP_STORED
         text = archive.read("name/data.pkl")

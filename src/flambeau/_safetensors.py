@@ -82,8 +82,6 @@ def _write(out, header, tensors):
         if t.numel() == 0:
             continue
         t = t.detach().cpu().contiguous()
-        if t.dtype.is_complex:
-            t = t.resolve_conj()
         start = t.storage_offset() * t.element_size()
         view = memoryview(t.untyped_storage()).cast("B")
         out.write(view[start : start + t.numel() * t.element_size()])

@@ -136,9 +136,6 @@ class _Pickler(pickle._Pickler):
         if t.device.type == "meta":
             args = t.dtype, size, stride, requires_grad
             return _Global("torch._utils", "_rebuild_meta_tensor_no_storage"), args
-        if t.dtype.is_complex and t.is_conj():
-            t = t.resolve_conj()
-            stride = tuple(t.stride())
         args = self._storage(t), t.storage_offset(), size, stride, requires_grad, OrderedDict()
         if _dtype_name(t.dtype) in _STORAGE_NAMES:
             return _Global("torch._utils", "_rebuild_tensor_v2"), args
@@ -422,7 +419,7 @@ def _reduce_tensor(t, protocol=2):
     data = t.detach().cpu()
     size, stride = tuple(data.shape), tuple(data.stride())
     span = 1 + sum((n - 1) * step for n, step in zip(size, stride))
-    if data.numel() != span or (data.dtype.is_complex and data.is_conj()):
+    if data.numel() != span:
         data = data.clone().contiguous()
         stride, span = tuple(data.stride()), data.numel()
     width, start = data.element_size(), data.storage_offset() * data.element_size()
