@@ -264,13 +264,13 @@ FB_MATH float pow(float x, float y) {
   l = ax == 0.0f ? -inf_d : l;
   l = ax == inf_f ? inf_d : l;
   float r = float(wide::exp2(clamp_keep_nan(l * double(y), -300.0, 300.0)));
-  // Whole and odd y, by adding numbers whose last place is 1 and 2; from 2^24 on y is even.
-  const double yc = ay > 0x1p24f ? 0x1p24f : ay, half = 0.5 * yc;
-  const float w = float(round_small(yc) - yc), h = float(round_small(half) - half);
+  // w in (0, 1): y is broken; w = 0 and h = 1/2: odd. Huge y may give huge w and h: even, whole.
+  const double d = ay, half = 0.5 * d;
+  const float w = abs(float(round_small(d) - d)), h = abs(float(round_small(half) - half));
   // The sign is that of x for an odd y; a negative finite base needs a whole y.
-  const float flip = (w == 0.0f) & (h != 0.0f) ? -1.0f : 1.0f;
+  const float flip = (w == 0.0f) & (h == 0.5f) ? -1.0f : 1.0f;
   r *= bits(x) < 0 ? flip : 1.0f;
-  r = (x < 0.0f) & (w != 0.0f) & (ax != inf_f) ? nan_f : r;
+  r = (x < 0.0f) & (w > 0.0f) & (w < 1.0f) & (ax != inf_f) ? nan_f : r;
   r = (ax == 1.0f) & (ay == inf_f) ? 1.0f : r;
   r = (ax != ax) | (ay != ay) ? x + y : r;
   return (x == 1.0f) | (y == 0.0f) ? 1.0f : r;
