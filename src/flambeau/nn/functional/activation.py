@@ -156,7 +156,7 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
         slope = fb.empty_like(input, requires_grad=False).uniform_(lower, upper)
     else:
         slope = (lower + upper) / 2
-    result = fb.where(input >= 0, input, input * slope)
+    result = fb.where(input > 0, input, input * slope)
     return put_in_place(input, result) if inplace else result
 
 

@@ -101,7 +101,7 @@ def _bag_args(input, weight, offsets, per_sample_weights, include_last_offset):
     if offsets.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor")
     if offsets.numel() and int(offsets[0]) != 0:
-        raise ValueError(f"offsets[0] has to be 0, but got {int(offsets[0])}")
+        raise RuntimeError(f"offsets[0] has to be 0, but got {int(offsets[0])}")
     if include_last_offset:
         offsets = offsets[:-1]
     return input, offsets, per_sample_weights

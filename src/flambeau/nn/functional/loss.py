@@ -88,7 +88,11 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     input, target = _pair("huber_loss", input, target)
     d = (input - target).abs()
     loss = fb.where(d <= delta, d.square() * 0.5, (d - 0.5 * delta) * delta)
-    return _weighted(loss, weight, reduction)
+    if weight is not None:  # PyTorch's mean counts the elements here, not their weights
+        if weight.shape != loss.shape:
+            raise ValueError("Weights and input must have the same size.")
+        loss = loss * weight
+    return reduce_loss(loss, reduction)
 
 
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):

@@ -65,7 +65,7 @@ def pad(input, pad, mode="constant", value=None):
     if mode == "constant":
         return fb.constant_pad_nd(input, pad, 0 if value is None else value)
     if value is not None and value != 0:
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if mode not in _INDEX:
         raise NotImplementedError(
             f"Unrecognised padding mode {mode}: use 'constant', 'reflect', 'replicate' or "
@@ -74,8 +74,12 @@ def pad(input, pad, mode="constant", value=None):
     _check(input, pad, mode)
     for i in range(len(pad) // 2):
         before, after = pad[2 * i : 2 * i + 2]
+        dim = input.dim() - 1 - i
+        if mode == "circular" and min(before, after) < 0:  # crop first: the rest wraps around
+            low, high = max(-before, 0), max(-after, 0)
+            input = input.narrow(dim, low, input.shape[dim] - low - high)
+            before, after = max(before, 0), max(after, 0)
         if before or after:
-            dim = input.dim() - 1 - i
             index = _INDEX[mode](input.shape[dim], before, after, input.device)
             input = input.index_select(dim, index)
     return input

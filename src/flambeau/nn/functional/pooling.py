@@ -19,7 +19,7 @@ def _fill_sizes(output_size, input, n):
     """The adaptive output size with None replaced by the input's size."""
     sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * n
     if len(sizes) != n:
-        raise ValueError(f"output_size must have {n} entries, but got {tuple(sizes)}")
+        raise RuntimeError(f"output_size must have {n} entries, but got {tuple(sizes)}")
     return [input.shape[i - n] if s is None else s for i, s in enumerate(sizes)]
 
 
