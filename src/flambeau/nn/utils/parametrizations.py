@@ -82,10 +82,11 @@ class _Orthogonal(Module):
 def _householder(A):
     """The product of the reflections whose vectors are the unit lower columns of A.
 
-    The integer part of A's diagonal (1 or -1) signs the columns.
+    The signs of A's diagonal are those of the columns.
     """
     n, k = A.shape[-2:]
-    signs = A.diagonal(dim1=-2, dim2=-1).detach().trunc().unsqueeze(-2)
+    diagonal = A.diagonal(dim1=-2, dim2=-1).detach().unsqueeze(-2)
+    signs = fb.where(diagonal < 0, -fb.ones_like(diagonal), fb.ones_like(diagonal))
     A = A.tril(-1) + fb.eye(n, k, dtype=A.dtype, device=A.device)
     Q = fb.eye(n, dtype=A.dtype, device=A.device)
     for i in range(k):
