@@ -98,8 +98,16 @@ op(
     tol=3,
     **KW,
 )
-op("fft.fft", np.fft.fft, [S(T(8)), S(T(2, 6))], dtypes=REAL, result="complex", tol=10)
-op("fft.rfft", np.fft.rfft, [S(T(8)), S(T(2, 7))], dtypes=REAL, result="complex", tol=10)
+op("fft.fft", np.fft.fft, [S(T(8)), S(T(2, 6))], dtypes=REAL, result="complex", tol=10, meta=False)
+op(
+    "fft.rfft",
+    np.fft.rfft,
+    [S(T(8)), S(T(2, 7))],
+    dtypes=REAL,
+    result="complex",
+    tol=10,
+    meta=False,
+)
 op(
     "fft.irfft",
     lambda x, n: np.fft.irfft(x, n),
@@ -108,9 +116,18 @@ op(
     result="real",
     tol=10,
     grad=False,
+    meta=False,
 )
-op("fft.ifft", np.fft.ifft, [S(T(8))], dtypes=("complex64", "complex128"), tol=10, grad=False)
-op("fft.fft2", np.fft.fft2, [S(T(4, 6))], dtypes=REAL, result="complex", tol=10)
+op(
+    "fft.ifft",
+    np.fft.ifft,
+    [S(T(8))],
+    dtypes=("complex64", "complex128"),
+    tol=10,
+    grad=False,
+    meta=False,
+)
+op("fft.fft2", np.fft.fft2, [S(T(4, 6))], dtypes=REAL, result="complex", tol=10, meta=False)
 op("fft.fftshift", np.fft.fftshift, [S(T(4, 5))], **KW)
 op(
     "fft.fftfreq",

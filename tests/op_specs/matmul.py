@@ -214,6 +214,7 @@ op(
     dtypes=REAL,
     tol=20,
 )
+# decompositions run in NumPy's LAPACK, which has no shape rules for the meta device
 op(
     "linalg.inv",
     np.linalg.inv,
@@ -222,6 +223,7 @@ op(
     tol=40,
     gtol=10,
     cgrad=True,
+    meta=False,
 )
 op(
     "linalg.det",
@@ -231,6 +233,7 @@ op(
     tol=40,
     gtol=10,
     cgrad=True,
+    meta=False,
 )
 op(
     "linalg.slogdet",
@@ -239,6 +242,7 @@ op(
     dtypes=REAL,
     tol=40,
     gtol=10,
+    meta=False,
 )
 op(
     "linalg.solve",
@@ -247,6 +251,7 @@ op(
     dtypes=REAL,
     tol=40,
     gtol=10,
+    meta=False,
 )
 op(
     "linalg.cholesky",
@@ -255,8 +260,17 @@ op(
     dtypes=REAL,
     tol=40,
     grad=False,
+    meta=False,
 )
-op("linalg.eigvalsh", np.linalg.eigvalsh, [S(T(4, 4, psd=True))], dtypes=REAL, tol=40, grad=False)
+op(
+    "linalg.eigvalsh",
+    np.linalg.eigvalsh,
+    [S(T(4, 4, psd=True))],
+    dtypes=REAL,
+    tol=40,
+    grad=False,
+    meta=False,
+)
 op(
     "linalg.svdvals",
     lambda a: np.linalg.svd(a, compute_uv=False),
@@ -265,6 +279,7 @@ op(
     tol=40,
     grad2=False,
     gtol=10,
+    meta=False,
 )
 op(
     "linalg.qr",
@@ -275,8 +290,18 @@ op(
     post=lambda r: [r[0].abs(), r[1].abs()],
     grad2=False,
     gtol=10,
+    meta=False,
 )
-op("linalg.pinv", np.linalg.pinv, [S(T(4, 3))], dtypes=REAL, tol=100, grad2=False, gtol=50)
+op(
+    "linalg.pinv",
+    np.linalg.pinv,
+    [S(T(4, 3))],
+    dtypes=REAL,
+    tol=100,
+    grad2=False,
+    gtol=50,
+    meta=False,
+)
 op(
     "linalg.matrix_norm",
     lambda a, ord="fro": np.linalg.norm(a, ord, (-2, -1)),
@@ -285,4 +310,5 @@ op(
     tol=20,
     grad2=False,
     gtol=10,
+    meta=False,
 )
