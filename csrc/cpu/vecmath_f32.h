@@ -191,7 +191,7 @@ struct LogParts {
   float e, f;
 };
 FB_MATH LogParts log_parts(float x) {  // x positive and normal
-  const int32_t t = bits(x) - 0x3f3504f3;
+  const int32_t t = int32_t(uint32_t(bits(x)) - 0x3f3504f3u);
   return {float(t >> 23), from_bits((t & 0x007fffff) + 0x3f3504f3) - 1.0f};
 }
 FB_MATH LogParts log_parts_any(float x) {
