@@ -192,14 +192,16 @@ class LU(Function):
     @staticmethod
     def forward(ctx, a, pivot):
         with np.errstate(all="ignore"):
-            lu, piv, perm, info = (to_tensor(t, a) for t in own.lu(to_numpy(a), pivot))
-        ctx.save_for_backward(lu, perm)
+            lu, piv, perm, info = own.lu(to_numpy(a), pivot)
+        back = to_tensor(np.argsort(perm, -1), a)
+        lu, piv, perm, info = (to_tensor(t, a) for t in (lu, piv, perm, info))
+        ctx.save_for_backward(lu, back)
         ctx.mark_non_differentiable(piv, perm, info)
         return lu, piv, perm, info
 
     @staticmethod
     def backward(ctx, g, *_):
-        lu, perm = ctx.saved_tensors
+        lu, back = ctx.saved_tensors
         m, n = lu.shape[-2:]
         k = min(m, n)
         square = lu[..., :k, :k]
@@ -217,8 +219,7 @@ class LU(Function):
         ga = _right(solve_tri(lh, inner, True, unit=True), up)
         if rest is not None:
             ga = fb.cat([ga, rest], -2 if m > k else -1)
-        back = fb.argsort(perm, dim=-1).unsqueeze(-1).expand(ga.shape)
-        return ga.gather(-2, back), None
+        return ga.gather(-2, back.unsqueeze(-1).expand(ga.shape)), None
 
 
 def _right(x, up):
@@ -347,8 +348,7 @@ class Slogdet(Function):
         a, sign = ctx.saved_tensors
         g = None if gl is None else gl.to(a.dtype)
         if gs is not None and a.is_complex():
-            turn = (gs * sign.conj()).imag
-            turn = fb.complex(fb.zeros_like(turn), turn)
+            turn = (gs * sign.conj()).imag * 1j
             g = turn if g is None else g + turn
         if g is None:
             return None

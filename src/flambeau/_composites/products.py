@@ -221,6 +221,27 @@ def renorm(input, p, dim, maxnorm):
     return input * scale
 
 
+@composite(method=True, out=True)
+def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
+    """Norm over all elements or `dim`: a number p, "fro" (2) or "nuc"; new code: `linalg.norm`.
+
+    >>> import flambeau as fb
+    >>> fb.norm(fb.tensor([3., 4.])).item()
+    5.0
+    """
+    if isinstance(p, str) and p not in ("fro", "nuc"):
+        raise RuntimeError(f"norm: p must be a number, 'fro' or 'nuc', got {p!r}")
+    if p == "nuc":
+        return fb.linalg.matrix_norm(input, "nuc", (0, 1) if dim is None else dim, keepdim,
+                                     dtype=dtype)
+    dim = [dim] if isinstance(dim, int) else dim
+    if not inexact(input):
+        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. "
+                           f"Got {input.dtype}")
+    p = 2 if p in ("fro", None) else p
+    return fb._C.linalg_vector_norm(input, p, dim, keepdim, dtype=dtype)
+
+
 @composite()
 def norm_except_dim(v, pow=2, dim=0):
     """p-norm over all dims but `dim` (kept as 1s); over everything for dim = -1."""
