@@ -13,7 +13,7 @@ def argwhere(input):
     return fb.nonzero(input)
 
 
-@composite(out=True)
+@composite(method=True, out=True)
 def nonzero_static(input, *, size, fill_value=-1):
     """`nonzero` cut or padded (with `fill_value`) to exactly `size` rows."""
     if size < 0:

@@ -109,9 +109,7 @@ def float_power(input, exponent):
 @composite(method=True, inplace="function", out=True)
 def ldexp(input, other):
     """`input * 2 ** other`."""
-    if not is_tensor(input):
-        raise TypeError("ldexp(): argument 'input' (position 1) must be Tensor, not "
-                        f"{type(input).__name__}")
+    _need("ldexp", input, other)
     return fb.mul(input, fb.pow(2.0, other))
 
 

@@ -187,7 +187,7 @@ def corrcoef(input):
     s = s.real if s.is_complex() else s
     c = c / s.unsqueeze(1) / s.unsqueeze(0)
     if c.is_complex():
-        return fb.complex(c.real.clamp(-1, 1), c.imag.clamp(-1, 1))
+        return fb.view_as_complex(fb.view_as_real(c).clamp(-1, 1))
     return c.clamp(-1, 1)
 
 
