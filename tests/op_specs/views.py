@@ -302,3 +302,11 @@ for _mode, _np in (("reflect", "reflect"), ("replicate", "edge"), ("circular", "
         dtypes=REAL,
         key="pad_" + _mode,
     )
+op(
+    "as_strided_scatter",
+    lambda x, s, size, stride: np.concatenate([s.reshape(-1), x[s.size :]]),
+    [S(T(6), T(2, 2), (2, 2), (2, 1))],
+    dtypes=REAL,
+    layouts=False,
+    grad=False,
+)
