@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+
 from under_test import IS_TORCH, MODULE, fb
 
 nan, inf = float("nan"), float("inf")

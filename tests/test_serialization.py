@@ -9,6 +9,7 @@ from collections import Counter, OrderedDict
 from fractions import Fraction
 
 import pytest
+
 from under_test import IS_TORCH, fb, submodule
 
 pytestmark = pytest.mark.skipif(IS_TORCH, reason="tests Flambeau's own reader and writer")
@@ -156,7 +157,8 @@ SNEAKY = {
     "instance opcode": b"(ios\nsystem\n.",
     "extension registry": b"\x80\x02\x82\x01.",
     "giant byte array": b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\x00\x00.",
-    "encode with a codec": b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00rot13\x86R.",
+    "encode with a codec": b"\x80\x02c_codecs\nencode\n"
+    b"X\x01\x00\x00\x00aX\x05\x00\x00\x00rot13\x86R.",
     "byte array of a number": b"\x80\x02c__builtin__\nbytearray\nJ\x00\x00\x00\x7f\x85R.",
     "unknown storage": b"\x80\x02K\x01Q.",
     "nothing": b"",
@@ -270,7 +272,8 @@ def test_plain_pickle(protocol):
 def test_safetensors_round_trip(tmp_path):
     tensors = {
         "a": fb.arange(6.0).view(2, 3), "t": fb.arange(6.0).view(2, 3).t(), "s": fb.tensor(3),
-        "e": fb.empty(0, 2), "b": fb.tensor([True]), "h": fb.ones(3).bfloat16(), "ü": fb.ones(1).half(),
+        "e": fb.empty(0, 2), "b": fb.tensor([True]), "h": fb.ones(3).bfloat16(),
+        "ü": fb.ones(1).half(),
     }  # fmt: skip
     path = tmp_path / "x.safetensors"
     serialization.save_safetensors(tensors, path, {"made": "here"})

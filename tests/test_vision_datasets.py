@@ -7,6 +7,7 @@ import struct
 
 import numpy as np
 import pytest
+
 from under_test import IS_TORCH, fb, submodule
 
 if IS_TORCH:
@@ -121,11 +122,13 @@ def test_emnist(tmp_path):
 GOOD = idx(np.arange(12, dtype=np.uint8).reshape(3, 4))
 DAMAGED = {
     "empty": b"", "three bytes": b"\0\0\x08", "magic": b"\1\0\x08\1" + bytes(8),
-    "type": b"\0\0\x07\1" + bytes(8), "no dimensions": b"\0\0\x08\0", "many": b"\0\0\x08\x09" + bytes(50),
+    "type": b"\0\0\x07\1" + bytes(8), "no dimensions": b"\0\0\x08\0",
+    "many": b"\0\0\x08\x09" + bytes(50),
     "cut header": GOOD[:9], "cut data": GOOD[:-1], "too much": GOOD + b"x",
     "huge": b"\0\0\x08\3" + b"\xff" * 12, "cut gzip": gzip.compress(GOOD)[:-9],
     "broken gzip": gzip.compress(GOOD)[:12] + b"garbage garbage",
-    "bomb": gzip.compress(b"\0\0\x08\1\0\0\0\4" + bytes(50_000_000)), "text": b"<html>not found</html>",
+    "bomb": gzip.compress(b"\0\0\x08\1\0\0\0\4" + bytes(50_000_000)),
+    "text": b"<html>not found</html>",
 }  # fmt: skip
 
 
@@ -191,7 +194,8 @@ class Evil:
 
 @pytest.mark.parametrize("batch", [{"data": Evil()}, Evil(), {"data": [1], "labels": [1]}, [1],
                                    {"data": np.zeros((2, 3072), np.uint8), "labels": [1]},
-                                   {"data": np.array([None, 1], object), "labels": [1, 2]}])  # fmt: skip
+                                   {"data": np.array([None, 1], object), "labels": [1, 2]},
+                                   ])  # fmt: skip
 def test_cifar_pickles_hold_arrays_and_nothing_else(tmp_path, batch, monkeypatch):
     ran = []
     write_cifar(tmp_path, batch)

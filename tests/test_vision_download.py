@@ -7,15 +7,15 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from under_test import IS_TORCH
 
 if IS_TORCH:
     pytest.skip("torchvision is another package", allow_module_level=True)
-from test_vision_datasets import DATA
-
 from flambeau.vision import datasets
 from flambeau.vision.datasets import _download
 from flambeau.vision.datasets._download import DownloadError, download_file
+from test_vision_datasets import DATA
 
 CONTENT = bytes(range(256)) * 800
 MD5 = hashlib.md5(CONTENT).hexdigest()

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+
 from under_test import IS_TORCH, fb, submodule
 
 if IS_TORCH:
@@ -133,8 +134,10 @@ def test_resize_keeps_a_plane_and_a_slope():
 
 
 RANDOM = [
-    T.RandomCrop(6), T.RandomCrop(6, padding=2), T.RandomCrop(14, pad_if_needed=True), T.RandomHorizontalFlip(),
-    T.RandomVerticalFlip(), T.RandomResizedCrop(5), T.ColorJitter(0.4, 0.4, 0.4, 0.1), T.RandomGrayscale(0.5),
+    T.RandomCrop(6), T.RandomCrop(6, padding=2), T.RandomCrop(14, pad_if_needed=True),
+    T.RandomHorizontalFlip(),
+    T.RandomVerticalFlip(), T.RandomResizedCrop(5), T.ColorJitter(0.4, 0.4, 0.4, 0.1),
+    T.RandomGrayscale(0.5),
     T.RandomApply([T.CenterCrop(4)]), T.RandomChoice([T.CenterCrop(4), T.Pad(1)]),
     T.RandomOrder([T.CenterCrop(4), T.Pad(1)]),
 ]  # fmt: skip

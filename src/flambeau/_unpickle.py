@@ -85,9 +85,8 @@ class StorageClass:
 
 def known_globals():
     """Return {"module.name": object} of what every file may name."""
-    from flambeau.nn import Parameter
-
     import flambeau
+    from flambeau.nn import Parameter
 
     calls = {
         "torch._utils._rebuild_tensor": _rebuild.rebuild_tensor,

@@ -18,7 +18,7 @@ def _two(size, message):
 
 
 class Transform:
-    """Base: a callable object; a random one is a Module-free function of one picture."""
+    """Base: a callable object; a random one is a function of one picture."""
 
     def forward(self, img):
         """Transform one picture."""
