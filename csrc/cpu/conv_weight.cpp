@@ -145,6 +145,7 @@ struct WeightGradient {
         first = false;
       }
     }
+    if (count != channels_each) bordered = -1;
     if (by_plane)
       for (int64_t t = 0; t < taps; t++) dw[t] = sum(sums + t * gemm.lanes, gemm.lanes);
   }

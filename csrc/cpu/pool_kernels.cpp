@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "gemm_kernels.h"
 #include "parallel.h"
@@ -34,23 +35,35 @@ void for_each_plane(int64_t planes, int64_t size, F f) {
   });
 }
 
-// The first position of window o that is inside the input, and the position of tap t.
+// The outputs [begin, end) of a row whose tap is inside, and where output `begin` lies.
+struct TapRange {
+  int64_t begin, end, at;
+};
+
+// One dimension of sliding windows.
 struct Axis {
   int64_t in, kernel, stride, pad, dil;
-  Axis(const PoolShape& s, int d)
-      : in(s.in[d]), kernel(s.kernel[d]), stride(s.stride[d]), pad(s.pad[d]), dil(s.dil[d]) {}
+  Axis(const PoolShape& s, int d, bool dilated)
+      : in(s.in[d]), kernel(s.kernel[d]), stride(s.stride[d]), pad(s.pad[d]),
+        dil(dilated ? s.dil[d] : 1) {}
   int64_t at(int64_t o, int64_t t) const { return o * stride - pad + t * dil; }
+  // The first position of window o that is inside the input.
   int64_t first(int64_t o) const {
     const int64_t start = o * stride - pad;
     return start >= 0 ? start : start + ceil_div(-start, dil) * dil;
   }
   bool inside(int64_t i) const { return i >= 0 && i < in; }
-  // The outputs [begin, end) of `count` whose tap t is inside.
-  void range(int64_t count, int64_t t, int64_t& begin, int64_t& end) const {
-    const int64_t shift = t * dil - pad;
-    begin = shift >= 0 ? 0 : std::min(count, ceil_div(-shift, stride));
-    end = in > shift ? std::min(count, ceil_div(in - shift, stride)) : 0;
-    end = std::max(begin, end);
+
+  // The taps of a row of `count` outputs that are inside for any of them.
+  std::vector<TapRange> tap_ranges(int64_t count) const {
+    std::vector<TapRange> ranges;
+    for (int64_t t = 0; t < kernel; t++) {
+      const int64_t shift = t * dil - pad;
+      const int64_t begin = shift >= 0 ? 0 : std::min(count, ceil_div(-shift, stride));
+      const int64_t end = in > shift ? std::min(count, ceil_div(in - shift, stride)) : 0;
+      if (begin < end) ranges.push_back({begin, end, at(begin, t)});
+    }
+    return ranges;
   }
 };
 
@@ -61,7 +74,10 @@ struct MaxPool {
   Axis d, h, w;
   bool pairs; // 2 x 2 windows side by side, none of them cut by a border
 
-  explicit MaxPool(const PoolShape& shape) : s(shape), d(s, 0), h(s, 1), w(s, 2) {
+  std::vector<TapRange> taps;
+
+  explicit MaxPool(const PoolShape& shape)
+      : s(shape), d(s, 0, true), h(s, 1, true), w(s, 2, true), taps(w.tap_ranges(s.out[2])) {
     auto simple = [&](const Axis& a, int64_t k, int64_t out) {
       return a.kernel == k && a.stride == k && a.pad == 0 && a.dil == 1 && out * k <= a.in;
     };
@@ -83,13 +99,10 @@ struct MaxPool {
       for (int64_t j = 0; j < h.kernel; j++) {
         const int64_t id = d.at(od, i), ih = h.at(oh, j);
         if (!d.inside(id) || !h.inside(ih)) continue;
-        for (int64_t k = 0; k < w.kernel; k++) {
-          int64_t begin, end;
-          w.range(s.out[2], k, begin, end);
-          if (begin == end) continue;
-          const int64_t at = (id * h.in + ih) * w.in + w.at(begin, k);
-          rows.max_tap(end - begin, x + at, w.stride, at, best + begin, index + begin);
-        }
+        const int64_t row = (id * h.in + ih) * w.in;
+        for (const TapRange& t : taps)
+          rows.max_tap(t.end - t.begin, x + row + t.at, w.stride, row + t.at, best + t.begin,
+                       index + t.begin);
       }
   }
 };
@@ -106,19 +119,46 @@ struct Span {
   }
 };
 
-// scale[ow] = 1 / divisor of every window of an output row, zero where a window is empty.
 template<class T>
-void row_scales(const PoolShape& s, bool count_pad, int64_t override_, const Span& d, const Span& h,
-                T* divisor) {
-  for (int64_t ow = 0; ow < s.out[2]; ow++) {
-    const Span w(s, 2, ow);
-    const int64_t inside = (d.end - d.begin) * (h.end - h.begin) * (w.end - w.begin);
-    const int64_t size = override_ != 0 ? override_
-                         : count_pad    ? d.padded * h.padded * w.padded
-                                        : inside;
-    divisor[ow] = inside == 0 ? T(1) : T(size);
+struct AveragePool {
+  const PoolRows<T>& rows = rows_kernels<T>();
+  const PoolShape& s;
+  bool count_pad;
+  int64_t fixed; // the divisor of every window, 0 where they differ
+  std::vector<TapRange> taps;
+
+  AveragePool(const PoolShape& shape, bool count_include_pad, int64_t divisor_override)
+      : s(shape), count_pad(count_include_pad), fixed(divisor_override),
+        taps(Axis(s, 2, false).tap_ranges(s.out[2])) {
+    bool whole = true; // no window meets a border
+    for (int d = 0; d < 3; d++)
+      whole &= s.pad[d] == 0 && (s.out[d] - 1) * s.stride[d] + s.kernel[d] <= s.in[d];
+    if (fixed == 0 && whole) fixed = volume(s.kernel);
   }
-}
+
+  // f(tap of the row, where its first pixel lies) for all that output row r averages.
+  template<class F>
+  void for_each_tap(int64_t r, F f) const {
+    const Span d(s, 0, r / s.out[1]), h(s, 1, r % s.out[1]);
+    for (int64_t i = d.begin; i < d.end; i++)
+      for (int64_t j = h.begin; j < h.end; j++)
+        for (const TapRange& t : taps) f(t, (i * s.in[1] + j) * s.in[2] + t.at);
+  }
+
+  void divide(int64_t r, const T* from, T* to) const {
+    if (fixed != 0) {
+      for (int64_t i = 0; i < s.out[2]; i++) to[i] = from[i] / T(fixed);
+      return;
+    }
+    const Span d(s, 0, r / s.out[1]), h(s, 1, r % s.out[1]);
+    for (int64_t i = 0; i < s.out[2]; i++) {
+      const Span w(s, 2, i);
+      const int64_t inside = (d.end - d.begin) * (h.end - h.begin) * (w.end - w.begin);
+      const int64_t size = count_pad ? d.padded * h.padded * w.padded : inside;
+      to[i] = inside == 0 ? from[i] : from[i] / T(size);
+    }
+  }
+};
 
 struct Window {
   int64_t begin, end;
@@ -126,21 +166,37 @@ struct Window {
       : begin(i / out * in + i % out * in / out), end(1 + ((i + 1) * in - 1) / out) {}
 };
 
-// Calls f(output position, depth, height and width windows) for each output of a plane.
-template<class F>
-void for_each_window(const PoolShape& s, F f) {
-  int64_t o = 0;
-  for (int64_t i = 0; i < s.out[0]; i++)
-    for (int64_t j = 0; j < s.out[1]; j++)
-      for (int64_t k = 0; k < s.out[2]; k++, o++)
-        f(o, Window(i, s.in[0], s.out[0]), Window(j, s.in[1], s.out[1]),
-          Window(k, s.in[2], s.out[2]));
+struct Windows {
+  std::vector<Window> axis[3];
+  explicit Windows(const PoolShape& s) {
+    for (int d = 0; d < 3; d++)
+      for (int64_t i = 0; i < s.out[d]; i++) axis[d].emplace_back(i, s.in[d], s.out[d]);
+  }
+
+  // Calls f(output position, depth, height and width windows) for each output of a plane.
+  template<class F>
+  void for_each(F f) const {
+    int64_t o = 0;
+    for (const Window& d : axis[0])
+      for (const Window& h : axis[1])
+        for (const Window& w : axis[2]) f(o++, d, h, w);
+  }
+};
+
+// Whether few, wide windows divide the input exactly, as those of adaptive pooling do.
+bool is_adaptive(const PoolShape& s, bool dilated) {
+  bool exact = s.kernel[2] > 2 * s.out[2];
+  for (int d = 0; d < 3; d++)
+    exact &= s.pad[d] == 0 && (!dilated || s.dil[d] == 1) && s.kernel[d] * s.out[d] == s.in[d] &&
+             (s.out[d] == 1 || s.stride[d] == s.kernel[d]);
+  return exact;
 }
 
 } // namespace
 
 template<class T>
 void max_pool_forward(const PoolShape& s, const T* x, T* y, int64_t* indices) {
+  if (is_adaptive(s, true)) return adaptive_max_pool_forward(s, x, y, indices);
   const MaxPool<T> pool(s);
   const int64_t in = volume(s.in), out = volume(s.out), ow = s.out[2];
   for_each_plane(s.planes, in + out, [&](int64_t plane) {
@@ -166,28 +222,17 @@ void max_pool_backward(int64_t planes, int64_t in_size, int64_t out_size, const 
 template<class T>
 void avg_pool_forward(const PoolShape& s, bool count_include_pad, int64_t divisor_override,
                       const T* x, T* y) {
-  PoolShape shape = s;
-  std::fill_n(shape.dil, 3, 1);
-  const Axis w(shape, 2);
-  const auto& rows = rows_kernels<T>();
+  if (divisor_override == 0 && is_adaptive(s, false)) return adaptive_avg_pool_forward(s, x, y);
+  const AveragePool<T> pool(s, count_include_pad, divisor_override);
   const int64_t in = volume(s.in), out = volume(s.out), ow = s.out[2];
   for_each_plane(s.planes, in + out, [&](int64_t plane) {
-    T* divisor = workspace<T>(kSlotRow, ow);
     for (int64_t r = 0; r < s.out[0] * s.out[1]; r++) {
-      const Span d(s, 0, r / s.out[1]), h(s, 1, r % s.out[1]);
       T* to = y + plane * out + r * ow;
       std::fill_n(to, ow, T(0));
-      for (int64_t i = d.begin; i < d.end; i++)
-        for (int64_t j = h.begin; j < h.end; j++)
-          for (int64_t k = 0; k < w.kernel; k++) {
-            int64_t begin, end;
-            w.range(ow, k, begin, end);
-            if (begin == end) continue;
-            const T* from = x + plane * in + (i * s.in[1] + j) * s.in[2] + w.at(begin, k);
-            rows.add_tap(end - begin, from, w.stride, to + begin);
-          }
-      row_scales(s, count_include_pad, divisor_override, d, h, divisor);
-      for (int64_t i = 0; i < ow; i++) to[i] /= divisor[i];
+      pool.for_each_tap(r, [&](const TapRange& t, int64_t at) {
+        pool.rows.add_tap(t.end - t.begin, x + plane * in + at, s.stride[2], to + t.begin);
+      });
+      pool.divide(r, to, to);
     }
   });
 }
@@ -195,28 +240,17 @@ void avg_pool_forward(const PoolShape& s, bool count_include_pad, int64_t diviso
 template<class T>
 void avg_pool_backward(const PoolShape& s, bool count_include_pad, int64_t divisor_override,
                        const T* dy, T* dx) {
-  PoolShape shape = s;
-  std::fill_n(shape.dil, 3, 1);
-  const Axis w(shape, 2);
-  const auto& rows = rows_kernels<T>();
+  if (divisor_override == 0 && is_adaptive(s, false)) return adaptive_avg_pool_backward(s, dy, dx);
+  const AveragePool<T> pool(s, count_include_pad, divisor_override);
   const int64_t in = volume(s.in), out = volume(s.out), ow = s.out[2];
   for_each_plane(s.planes, in + out, [&](int64_t plane) {
     T* share = workspace<T>(kSlotRow, ow);
     std::fill_n(dx + plane * in, in, T(0));
     for (int64_t r = 0; r < s.out[0] * s.out[1]; r++) {
-      const Span d(s, 0, r / s.out[1]), h(s, 1, r % s.out[1]);
-      const T* from = dy + plane * out + r * ow;
-      row_scales(s, count_include_pad, divisor_override, d, h, share);
-      for (int64_t i = 0; i < ow; i++) share[i] = from[i] / share[i];
-      for (int64_t i = d.begin; i < d.end; i++)
-        for (int64_t j = h.begin; j < h.end; j++)
-          for (int64_t k = 0; k < w.kernel; k++) {
-            int64_t begin, end;
-            w.range(ow, k, begin, end);
-            if (begin == end) continue;
-            T* to = dx + plane * in + (i * s.in[1] + j) * s.in[2] + w.at(begin, k);
-            rows.add_back(end - begin, share + begin, w.stride, to);
-          }
+      pool.divide(r, dy + plane * out + r * ow, share);
+      pool.for_each_tap(r, [&](const TapRange& t, int64_t at) {
+        pool.rows.add_back(t.end - t.begin, share + t.begin, s.stride[2], dx + plane * in + at);
+      });
     }
   });
 }
@@ -224,14 +258,20 @@ void avg_pool_backward(const PoolShape& s, bool count_include_pad, int64_t divis
 template<class T>
 void adaptive_avg_pool_forward(const PoolShape& s, const T* x, T* y) {
   const auto& rows = rows_kernels<T>();
+  const Windows windows(s);
   const int64_t in = volume(s.in), out = volume(s.out);
   for_each_plane(s.planes, in + out, [&](int64_t plane) {
     const T* from = x + plane * in;
-    for_each_window(s, [&](int64_t o, Window d, Window h, Window w) {
+    if (out == 1) return void(y[plane] = rows.sum(in, from) / T(in));
+    windows.for_each([&](int64_t o, const Window& d, const Window& h, const Window& w) {
       T sum = 0;
       if (w.end - w.begin == s.in[2]) { // whole rows are neighbours
         for (int64_t i = d.begin; i < d.end; i++)
           sum += rows.sum((h.end - h.begin) * s.in[2], from + (i * s.in[1] + h.begin) * s.in[2]);
+      } else if (w.end - w.begin >= 2 * 16) {
+        for (int64_t i = d.begin; i < d.end; i++)
+          for (int64_t j = h.begin; j < h.end; j++)
+            sum += rows.sum(w.end - w.begin, from + (i * s.in[1] + j) * s.in[2] + w.begin);
       } else {
         for (int64_t i = d.begin; i < d.end; i++)
           for (int64_t j = h.begin; j < h.end; j++)
@@ -245,11 +285,13 @@ void adaptive_avg_pool_forward(const PoolShape& s, const T* x, T* y) {
 
 template<class T>
 void adaptive_avg_pool_backward(const PoolShape& s, const T* dy, T* dx) {
+  const Windows windows(s);
   const int64_t in = volume(s.in), out = volume(s.out);
   for_each_plane(s.planes, in + out, [&](int64_t plane) {
     T* to = dx + plane * in;
+    if (out == 1) return void(std::fill_n(to, in, dy[plane] / T(in)));
     std::fill_n(to, in, T(0));
-    for_each_window(s, [&](int64_t o, Window d, Window h, Window w) {
+    windows.for_each([&](int64_t o, const Window& d, const Window& h, const Window& w) {
       const int64_t count = (d.end - d.begin) * (h.end - h.begin) * (w.end - w.begin);
       const T share = dy[plane * out + o] / T(count);
       for (int64_t i = d.begin; i < d.end; i++)
@@ -261,10 +303,11 @@ void adaptive_avg_pool_backward(const PoolShape& s, const T* dy, T* dx) {
 
 template<class T>
 void adaptive_max_pool_forward(const PoolShape& s, const T* x, T* y, int64_t* indices) {
+  const Windows windows(s);
   const int64_t in = volume(s.in), out = volume(s.out);
   for_each_plane(s.planes, in + out, [&](int64_t plane) {
     const T* from = x + plane * in;
-    for_each_window(s, [&](int64_t o, Window d, Window h, Window w) {
+    windows.for_each([&](int64_t o, const Window& d, const Window& h, const Window& w) {
       int64_t at = (d.begin * s.in[1] + h.begin) * s.in[2] + w.begin;
       T best = -std::numeric_limits<T>::infinity();
       for (int64_t i = d.begin; i < d.end; i++)
