@@ -70,7 +70,7 @@ std::vector<float> all_floats() {
   for (int i = -150; i < 128; ++i)
     for (float s : {1.0f, -1.0f})
       for (int d = -2; d <= 2; ++d)
-        v.push_back(m::from_bits(m::bits(std::ldexp(s, i)) + d));
+        v.push_back(m::from_bits(int32_t(uint32_t(m::bits(std::ldexp(s, i))) + uint32_t(d))));
   for (float e : {0.0f, -0.0f, m::inf_f, -m::inf_f, m::nan_f}) v.push_back(e);
   for (int i = 1; i < 20000; ++i) v.push_back(float(i * 1.5707963267948966));
   while (v.size() % 64) v.push_back(1);
