@@ -62,18 +62,46 @@ inline bool any_beats(const T* x, T limit) {
   return hit;
 }
 
+// The k best words in any order, in words[0, k). Room: n + k words.
+template <class T, bool largest>
+void gather_best(const T* x, int64_t n, int64_t k, Word<T>* words) {
+  constexpr KeyOf<T> flip = largest ? ~KeyOf<T>(0) : 0;
+  int64_t m = 0;
+  if (k * 8 > n) {
+    Word<T> last = select_word(x, n, k - 1, flip, words + k);
+    for (int64_t i = 0; i < n && m < k; ++i) {
+      words[m] = word_of(x[i], i, flip);
+      m += words[m] <= last;
+    }
+    return;
+  }
+  // Candidates gather above the best k so far; when there are 2 k, half of them go.
+  for (; m < k; ++m) words[m] = word_of(x[m], m, flip);
+  Word<T> last = *std::max_element(words, words + k);
+  for (int64_t i = k; i < n;) {
+    int64_t end = std::min(i + 32, n);
+    if (end - i == 32 && !any_beats<T, largest>(x + i, x[place_of(last)])) {
+      i = end;
+      continue;
+    }
+    for (; i < end; ++i) {
+      words[m] = word_of(x[i], i, flip);
+      m += words[m] < last;
+    }
+    if (m < 2 * k && i < n) continue;
+    std::nth_element(words, words + k - 1, words + m);
+    last = words[k - 1];
+    m = k;
+  }
+}
+
 // The k best words, best first, in words[0, k). Room: kFewBest words when k is no more, else n + k.
 template <class T, bool largest>
 void best_of_row(const T* x, int64_t n, int64_t k, Word<T>* words) {
   using K = KeyOf<T>;
   constexpr K flip = largest ? ~K(0) : 0;
   if (k > kFewBest) {
-    Word<T> last = select_word(x, n, k - 1, flip, words + k);
-    int64_t m = 0;
-    for (int64_t i = 0; i < n && m < k; ++i) {
-      words[m] = word_of(x[i], i, flip);
-      m += words[m] <= last;
-    }
+    gather_best<T, largest>(x, n, k, words);
     if constexpr (sizeof(T) != 8) {
       uint64_t* s = sort_words(words, words + k, k, 32, 32);
       if (s != words) std::copy_n(s, k, words);
