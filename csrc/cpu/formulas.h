@@ -1,5 +1,6 @@
 // Scalar formulas of the elementwise rows that are not plain vector math.
 #pragma once
+#include <cmath>
 #include <limits>
 #include <type_traits>
 

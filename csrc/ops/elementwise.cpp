@@ -5,6 +5,7 @@
 
 #include "../core/registry.h"
 #include "../cpu/elementwise_tables.h"
+#include "elementwise_rows.h"
 #include "ops.h"
 
 namespace flambeau {
@@ -101,44 +102,17 @@ Tensor gelu_tanh_curve(const Tensor& x) {
 }
 
 // The derivative columns become functions of the saved values.
-#define IN() s.input(0)
-#define A() s.input(0)
-#define B() s.input(1)
-#define C() s.input(2)
-#define Y() s.output(0)
-#define FB_VJP(fn, expr)                                                              \
-  Tensor fn([[maybe_unused]] const Saved& s, [[maybe_unused]] const Tensor& g,        \
-            [[maybe_unused]] const double* p) {                                       \
-    return expr;                                                                      \
-  }
-#define FB_ROW(name, args, rule, types, keep, formula, vjp, doc) FB_VJP(vjp_##name, vjp)
-FB_UNARY_MATH(FB_ROW)
-FB_UNARY_ACTIVATION(FB_ROW)
-#undef FB_ROW
-#define FB_ROW(name, rule, types, keep, formula, va, vb, doc) \
-  FB_VJP(vjp_a_##name, va) FB_VJP(vjp_b_##name, vb)
-FB_BINARY(FB_ROW)
-#undef FB_ROW
+FB_UNARY_MATH(FB_VJP1)
+FB_UNARY_ACTIVATION(FB_VJP1)
+FB_BINARY(FB_VJP2)
 #define FB_ROW(name, args, rule, types, keep, formula, va, vb, vc, doc) \
   FB_VJP(vjp_a_##name, va) FB_VJP(vjp_b_##name, vb) FB_VJP(vjp_c_##name, vc)
 FB_TERNARY(FB_ROW)
 #undef FB_ROW
-#undef IN
-#undef A
-#undef B
-#undef C
-#undef Y
-
 // The tables of rows, in the order of the kernel tables.
-#define FB_ROW(name, args, rule, types, keep, formula, vjp, doc) \
-  {#name, args, 1, Rule::rule, Keep::keep, {vjp_##name}, doc, nullptr},
-ElemRow unary_math_rows[] = {FB_UNARY_MATH(FB_ROW)};
-ElemRow activation_rows[] = {FB_UNARY_ACTIVATION(FB_ROW)};
-#undef FB_ROW
-#define FB_ROW(name, rule, types, keep, formula, va, vb, doc) \
-  {#name, "", 2, Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name}, doc, nullptr},
-ElemRow binary_rows[] = {FB_BINARY(FB_ROW)};
-#undef FB_ROW
+ElemRow unary_math_rows[] = {FB_UNARY_MATH(FB_ROW1)};
+ElemRow activation_rows[] = {FB_UNARY_ACTIVATION(FB_ROW1)};
+ElemRow binary_rows[] = {FB_BINARY(FB_ROW2)};
 #define FB_ROW(name, args, rule, types, keep, formula, va, vb, vc, doc) \
   {#name, args, 3, Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name, vjp_c_##name}, doc, nullptr},
 ElemRow ternary_rows[] = {FB_TERNARY(FB_ROW)};
@@ -153,25 +127,13 @@ enum Ternary { FB_TERNARY(FB_ROW) };
 
 }  // namespace
 
-#define FB_ROW(name, ...)                                              \
-  Tensor name(const Tensor& x, double p0, double p1, double p2) {      \
-    double p[3] = {p0, p1, p2};                                        \
-    return elementwise(unary_math_rows[k_##name], &x, p, 3);           \
-  }
+#define FB_ROW(name, ...) FB_UNARY_FUNCTION(name, unary_math_rows)
 FB_UNARY_MATH(FB_ROW)
 #undef FB_ROW
-#define FB_ROW(name, ...)                                              \
-  Tensor name(const Tensor& x, double p0, double p1, double p2) {      \
-    double p[3] = {p0, p1, p2};                                        \
-    return elementwise(activation_rows[k_##name], &x, p, 3);           \
-  }
+#define FB_ROW(name, ...) FB_UNARY_FUNCTION(name, activation_rows)
 FB_UNARY_ACTIVATION(FB_ROW)
 #undef FB_ROW
-#define FB_ROW(name, ...)                                  \
-  Tensor name(const Tensor& a, const Tensor& b) {          \
-    Tensor in[2] = {a, b};                                 \
-    return elementwise(binary_rows[k_##name], in);         \
-  }
+#define FB_ROW(name, ...) FB_BINARY_FUNCTION(name, binary_rows)
 FB_BINARY(FB_ROW)
 #undef FB_ROW
 #define FB_ROW(name, ...)                                                              \
@@ -225,8 +187,6 @@ Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
   return r;
 }
 
-namespace {
-
 // One function serves every row: inputs first, then the parameters.
 Value call_row(Args& a) {
   const auto& row = *static_cast<const ElemRow*>(a.context);
@@ -238,6 +198,8 @@ Value call_row(Args& a) {
   if (a.out.defined()) return elementwise_into(row, in, p, np, a.out, a.inplace);
   return elementwise(row, in, p, np);
 }
+
+namespace {
 
 const ElemRow& row_named(const char* name) {
   for (const ElemRow& r : binary_rows)
@@ -317,34 +279,21 @@ const char* const kInternal[] = {
     "threshold_backward", "sigmoid_backward", "tanh_backward", "silu_backward", "gelu_erf",
     "gelu_tanh", "gelu_erf_backward", "gelu_tanh_backward", "trunc_divide", "add", "sub", "pow"};
 
-bool internal(const char* name) {
+bool is_internal(const char* name) {
   for (const char* n : kInternal)
     if (std::string(n) == name) return true;
   return false;
 }
 
-template <size_t N>
-void add_rows(ElemRow (&rows)[N], const KernelSet* kernels, const char* inputs, unsigned forms) {
-  for (size_t i = 0; i < N; ++i) {
-    rows[i].kernels = &kernels[i];
-    if (internal(rows[i].name)) continue;
-    std::string args = rows[i].args;
-    function_rows().push_back({std::string(rows[i].name) + "(" + inputs +
-                                   (args.empty() ? "" : ", " + args) + ") -> Tensor",
-                               forms, call_row, rows[i].doc, &rows[i]});
-  }
-}
-
 struct RegisterRows {
   RegisterRows() {
     const ElemTables& t = elem_tables();
-    unsigned all = kFMIO | kNative;
-    add_rows(unary_math_rows, t.unary_math, "Tensor input", all);
-    add_rows(activation_rows, t.unary_activation, "Tensor input", all);
-    add_rows(binary_rows, t.binary, "Operand input, Operand other", all);
-    add_rows(ternary_rows, t.ternary, "Tensor input, Tensor tensor1, Operand tensor2", all);
+    register_rows(unary_math_rows, t.unary_math, "Tensor input", is_internal);
+    register_rows(activation_rows, t.unary_activation, "Tensor input", is_internal);
+    register_rows(binary_rows, t.binary, "Operand input, Operand other", is_internal);
+    register_rows(ternary_rows, t.ternary, "Tensor input, Tensor tensor1, Operand tensor2", is_internal);
   }
-} register_rows;
+} rows_registered;
 
 constexpr unsigned kAllForms = kFMIO | kNative;
 Register special({

@@ -15,18 +15,17 @@ from .random import (  # noqa: F401
 __version__ = "0.1.0"
 
 _LAZY_MODULES = frozenset((
-    "accelerator", "amp", "autograd", "backends", "compiler", "cuda", "distributed",
-    "distributions", "fft", "func", "jit", "linalg", "masked", "mps", "multiprocessing", "nn",
-    "optim", "overrides", "random", "return_types", "serialization", "signal", "special",
+    "amp", "autograd", "backends", "compiler", "cuda", "distributed",
+    "distributions", "fft", "jit", "linalg", "masked", "multiprocessing", "nn",
+    "optim", "overrides", "random", "serialization", "signal", "special",
     "testing", "types", "utils", "version", "vision",
 ))
 _LAZY_NAMES = {
     "save": "serialization", "load": "serialization",
     "set_printoptions": "_display", "get_printoptions": "_display", "printoptions": "_display",
     "finfo": "_info", "iinfo": "_info",
-    "autocast": "amp", "vmap": "func", "compile": "compiler",
-    "stft": "functional", "istft": "functional",
-    "set_anomaly_enabled": "autograd",
+    "autocast": "amp", "compile": "compiler",
+    "set_anomaly_enabled": "autograd", "is_anomaly_enabled": "autograd",
 }
 
 

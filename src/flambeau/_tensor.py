@@ -308,6 +308,25 @@ _C.positive = positive
 
 
 @_method
+def polygamma(self, n):
+    """The n-th derivative of digamma at each element."""
+    return _C.polygamma(n, self)
+
+
+@_method
+def resize_as_(self, other, memory_format=None):
+    """Resizes the tensor to the sizes of another."""
+    return self.resize_(other.shape)
+
+
+@_method
+def new_empty_strided(self, size, stride, dtype=None, device=None, **options):
+    """An uninitialised tensor of given size and strides with self's dtype."""
+    return _C.empty_strided(size, stride, dtype=dtype or self.dtype, device=device or self.device,
+                            **options)
+
+
+@_method
 def __contains__(self, element):
     if not isinstance(element, (Tensor, int, float, complex, bool)):
         raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a "

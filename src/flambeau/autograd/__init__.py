@@ -4,11 +4,13 @@ from __future__ import annotations
 from .. import _C
 from .._C import Node
 from .._modes import enable_grad, inference_mode, no_grad, set_grad_enabled
-from ._anomaly import detect_anomaly, set_anomaly_enabled, set_detect_anomaly
+from ._anomaly import (
+    detect_anomaly, is_anomaly_enabled, set_anomaly_enabled, set_detect_anomaly,
+)
 from ._function import Function, once_differentiable
 
 __all__ = ["Function", "Node", "Variable", "backward", "detect_anomaly", "enable_grad", "grad",
-           "gradcheck", "gradgradcheck", "inference_mode", "no_grad", "once_differentiable",
+           "gradcheck", "gradgradcheck", "inference_mode", "is_anomaly_enabled", "no_grad", "once_differentiable",
            "set_anomaly_enabled", "set_detect_anomaly", "set_grad_enabled"]
 
 _LAZY = {"gradcheck": "gradcheck", "gradgradcheck": "gradcheck"}

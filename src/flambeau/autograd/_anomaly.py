@@ -43,3 +43,13 @@ def set_anomaly_enabled(enabled, check_nan=True):
     >>> fb.autograd.set_anomaly_enabled(False)
     """
     _C._set_anomaly(bool(enabled), bool(check_nan))
+
+
+def is_anomaly_enabled():
+    """Whether anomaly mode is on.
+
+    >>> import flambeau as fb
+    >>> fb.autograd.is_anomaly_enabled()
+    False
+    """
+    return _C._anomaly()[0]
