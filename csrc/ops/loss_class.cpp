@@ -274,7 +274,7 @@ void check_classes(const Tensor& x, const Tensor& target, const Tensor& w, const
   FB_CHECK(target.dtype() == DType::I64 || target.dtype() == DType::U8,
            op, ": expected targets of type int64 (classes), got ", target.dtype(),
            ": convert with target.long()");
-  FB_CHECK(is_float(x.dtype()), "\"", op, "\" not implemented for '", x.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"", op, "\" not implemented for '", x.dtype(), "'");
   Dims want = target_shape(x.shape());
   if (x.dim() <= 2 && target.dim() == want.size() && want.size() == 1)
     FB_CHECK_VALUE(target.shape() == want, "Expected input batch_size (", want[0],

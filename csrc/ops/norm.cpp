@@ -204,7 +204,7 @@ Outputs row_norm(const Tensor& x, const Dims& shape, const Tensor& w, const Tens
     fits = x.shape()[x.dim() - i] == shape[shape.size() - i];
   FB_CHECK(fits, name, ": Given normalized_shape=", shape, ", expected input with shape [*, ",
            to_str(shape).substr(1), ", but got input of size", x.shape());
-  FB_CHECK(is_float(x.dtype()), "\"", name, "\" not implemented for '", x.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"", name, "\" not implemented for '", x.dtype(), "'");
   RowNorm op;
   op.n = numel_of(shape);
   op.normalized = shape.size();

@@ -291,7 +291,7 @@ struct BatchNormArgs {
 void check_input(const BatchNormArgs& a, const char* op) {
   FB_CHECK(a.x.dim() >= 2, op, ": expected an input of at least 2 dimensions (N, C, *), got ",
            a.x.shape());
-  FB_CHECK(is_float(a.x.dtype()), "\"", op, "\" not implemented for '", a.x.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, is_float(a.x.dtype()), "\"", op, "\" not implemented for '", a.x.dtype(), "'");
   int64_t c = a.x.shape()[1];
   check_channels(a.w, c, "weight");
   check_channels(a.b, c, "bias");
@@ -341,7 +341,7 @@ Outputs group_norm(const Tensor& x, int64_t groups, const Tensor& w, const Tenso
   FB_CHECK(!b.defined() || (b.dim() == 1 && b.numel() == c), "Expected bias to be a vector of "
            "size equal to the number of channels in input, but got bias of shape ",
            b.defined() ? b.shape() : Dims{}, " and input of shape ", x.shape());
-  FB_CHECK(is_float(x.dtype()), "\"group_norm\" not implemented for '", x.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"group_norm\" not implemented for '", x.dtype(), "'");
   ChannelNorm op;
   op.groups = groups;
   op.eps = eps;

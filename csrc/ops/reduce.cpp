@@ -68,8 +68,8 @@ Grads ReduceOp::vjp(const Saved& s, const Grads& g) {
 
 Tensor run_row(const ReduceRow& row, const Tensor& t, uint64_t mask, bool keepdim, DType in,
                DType out, double p) {
-  FB_CHECK(reduce_kernel(row.kind, in).state, "\"", row.name, "\" not implemented for '",
-           t.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, reduce_kernel(row.kind, in).state, "\"", row.name,
+              "\" not implemented for '", t.dtype(), "'");
   ReduceOp op;
   op.row = &row;
   op.mask = mask;
@@ -109,7 +109,7 @@ Tensor product_of_others(const Tensor& x, int64_t d) {
 }
 Tensor prod_vjp(const ReduceOp& op, const Saved& s, const Tensor& g) {
   Tensor x = to_dtype(s.input(0), op.out);
-  if (x.numel() == 0) return zeros_like(x);
+  if (x.numel() == 0) return op.spread(g);
   bool zeros = !x.is_meta();
   if (zeros) {
     NoGrad off;

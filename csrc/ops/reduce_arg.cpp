@@ -117,7 +117,8 @@ struct ArgExtreme final : OpOf<ArgExtreme> {
 };
 
 void check_type(const Tensor& t, const char* name) {
-  FB_CHECK(!is_complex(t.dtype()), "\"", name, "\" not implemented for '", t.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()), "\"", name, "\" not implemented for '",
+              t.dtype(), "'");
 }
 
 Pair extreme_dim(bool largest, const Tensor& t, int64_t dim, bool keepdim) {
@@ -136,7 +137,7 @@ Tensor arg_extreme(bool largest, const Tensor& t, OptInt dim, bool keepdim) {
   op.largest = largest;
   op.keepdim = keepdim;
   check_type(t, op.name());
-  FB_CHECK(t.dtype() != DType::Bool, "\"", op.name(), "_cpu\" not implemented for 'Bool'");
+  FB_CHECK(t.dtype() != DType::Bool, op.name(), "(): does not support bool input");
   if (dim) {
     op.dim = wrap_dim(*dim, t.dim(), op.name());
     FB_CHECK_INDEX(t.dim() == 0 || t.shape()[int(*op.dim)], op.name(),

@@ -8,8 +8,11 @@ namespace flambeau {
 namespace {
 
 Tensor variance_slope(const ReduceOp& op, const Tensor& x) {
-  double n = double(op.count()), scale = 2 / std::max(n - op.p, 0.);
-  return (x - mean(x, op.dims(), true)) * scale;
+  double left = double(op.count()) - op.p;
+  Tensor d = x - mean(x, op.dims(), true);
+  if (left > 0) return d * (2 / left);
+  return where(eq(d, weak_scalar(Scalar(0))), full_like(d, Scalar(NAN)),
+               full_like(d, Scalar(INFINITY)));
 }
 Tensor var_vjp(const ReduceOp& op, const Saved& s, const Tensor& g) {
   return op.restore(g) * variance_slope(op, s.input(0));
@@ -197,6 +200,18 @@ Value call_vector_norm(Args& a) {
   return vector_norm(a.tensor(0), a.real(1), a.dims(2), a.flag(3), a.dtype(4));
 }
 
+Value call_norm(Args& a) {
+  double p = a.given(1) ? a.real(1) : 2;
+  return vector_norm(a.tensor(0), p, a.dims(2), a.flag(3), a.dtype(4));
+}
+Value call_named_norm(Args& a) {
+  const std::string& p = a.text(1);
+  if (p == "nuc")
+    FB_NOT_IMPLEMENTED("norm(p='nuc'): use flambeau.linalg.matrix_norm(input, 'nuc')");
+  FB_CHECK_VALUE(p == "fro", "norm: p must be a number, 'fro' or 'nuc', got '", p, "'");
+  return vector_norm(a.tensor(0), 2, a.dims(2), a.flag(3), a.dtype(4));
+}
+
 #define FB_SPREAD(name, fn, root, forms, result, doc)                                             \
   {name "(Tensor input, bool unbiased) -> " result, kFM, fn<unbiased_all, root>, doc},            \
   {name "(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> " result, forms,       \
@@ -216,6 +231,10 @@ Register rows({
     {"linalg_vector_norm(Tensor input, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, "
      "dtype? dtype=None) -> Tensor", kFO, call_vector_norm,
      "Vector norm of order `ord` over `dim`: (sum |x|^ord)^(1/ord)."},
+    {"norm(Tensor input, Scalar? p, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) "
+     "-> Tensor", kFMO, call_norm, "Norm of order `p` over `dim`."},
+    {"norm(Tensor input, str p='fro', int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) "
+     "-> Tensor", kFMO, call_named_norm, "Norm over `dim`: the root of the sum of squares."},
     {"logsumexp(Tensor input, int[1] dim, bool keepdim=False) -> Tensor", kFMO,
      [](Args& a) -> Value { return logsumexp(a.tensor(0), a.dims(1), a.flag(2)); },
      "log(sum(exp(input))) over `dim`, without overflow."},

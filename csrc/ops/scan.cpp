@@ -122,12 +122,14 @@ Tensor cumprod_vjp(const Tensor& g, const Tensor& x, const Tensor& y, int64_t di
 
 // The share of exp(x[k] - y[i]) in each later output, in logarithms so that nothing overflows.
 Tensor logcumsumexp_vjp(const Tensor& g, const Tensor& x, const Tensor& y, int64_t dim) {
-  auto share = [&](const Tensor& part) {
-    return exp(reversed(log_cumsumexp(reversed(log(part) - y, dim), dim), dim) + x);
+  auto share = [&](const Tensor& log_part) {
+    return exp(reversed(log_cumsumexp(reversed(log_part - y, dim), dim), dim) + x);
   };
-  if (is_complex(x.dtype())) return conj(share(conj(g)));
-  Tensor zero = zeros_like(g);
-  return share(maximum(g, zero)) - share(maximum(-g, zero));
+  if (is_complex(x.dtype())) return conj(share(log(conj(g))));
+  // log of the positive and of the negative part of g; nothing flows through the other part.
+  Tensor size = log(abs(g)), none = full_like(g, Scalar(-INFINITY));
+  auto part = [&](const Tensor& sign) { return share(where(sign, size, none)); };
+  return part(gt(g, weak_scalar(Scalar(0)))) - part(lt(g, weak_scalar(Scalar(0))));
 }
 
 struct ScanOp final : OpOf<ScanOp> {
@@ -234,7 +236,8 @@ Tensors extreme_scan(bool largest, const Tensor& t, int64_t dim) {
   ExtremeScan op;
   op.largest = largest;
   op.dim = wrap_dim(dim, t.dim(), op.name());
-  FB_CHECK(!is_complex(t.dtype()), "\"", op.name(), "\" not implemented for '", t.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()), "\"", op.name(), "\" not implemented for '",
+              t.dtype(), "'");
   Outputs r = apply_all(op, {t});
   return {r[0], r[1]};
 }

@@ -117,8 +117,9 @@ Tensor run(const Tensor& t, int64_t dim, OptDType dtype, bool log) {
   op.log = log;
   op.dim = wrap_dim(dim, t.dim(), op.name());
   op.out = dtype ? *dtype : t.dtype();
-  FB_CHECK(is_inexact(op.out), "\"", op.name(), "_lastdim_kernel_impl\" not implemented for '",
-           op.out, "': pass dtype=flambeau.float32, or convert the input");
+  FB_CHECK_AS(NotImplemented, is_inexact(op.out), "\"", op.name(),
+              "_lastdim_kernel_impl\" not implemented for '", op.out,
+              "': pass dtype=flambeau.float32, or convert the input");
   FB_CHECK(!is_complex(op.out), op.name(), " with complex is not supported for CPU");
   return apply(std::move(op), {t});
 }
