@@ -44,7 +44,7 @@ struct Correlation {
   static constexpr int64_t kColumnBudget = 1 << 16; // elements of packed columns, kept in L2
   static constexpr int64_t kSourceBudget = 1 << 17; // elements of a prepared source, likewise
   static constexpr int64_t kChunkWork = 1 << 17;    // multiply-adds that are worth a chunk
-  static constexpr int64_t kPixelsTogether = 112;   // pixels that share a reading of the weights
+  static constexpr int64_t kPixelsTogether = 224;   // pixels that share a reading of the weights
 
   const GemmKernels<T>& gemm = gemm_kernels<T>();
   const ConvKernels<T>& conv = conv_kernels<T>();
@@ -57,6 +57,8 @@ struct Correlation {
   const T* bias = nullptr;
   int64_t taps_stored;
 
+  // Small planes: several images share a reading of the weights (by_channel only).
+  int64_t images_each = 1, image_step = 0;
   bool by_channel = false, by_plane = false; // by_plane: one channel, nothing packed
   int64_t mr = 0, panels_m = 0, block_rows = 0, blocks = 0, packed_group = 0;
   const T* packed = nullptr;
@@ -96,12 +98,28 @@ struct Correlation {
       for (int64_t c = 0; c < source.channels; c++)
         for (const Tap& t : p.taps) p.offsets.push_back(source.offset(c, t.row, t.column));
       if (by_plane) add_slots(p);
+      group_images(p);
       if (by_channel)
         for (int64_t r = 0; r < std::min(block_rows, p.rows); r++)
           for (int64_t c = 0; c < p.columns; c++)
             p.pixels.push_back(r * source.row_mul * source.row_step + c);
+      const int64_t one = p.pixels.size();
+      for (int64_t i = 1; i < images_each; i++)
+        for (int64_t j = 0; j < one; j++) p.pixels.push_back(p.pixels[j] + i * image_step);
     }
   }
+
+  void group_images(const Phase& p) {
+    const int64_t plane = p.rows * p.columns, size = source.channels * source.channel_step;
+    if (!by_channel || !direct_output() || blocks > 1 || plane == 0) return;
+    images_each = ceil_div(kPixelsTogether, plane);
+    if (!source.in_place)
+      images_each = std::min(images_each, std::max<int64_t>(1, kSourceBudget / size));
+    images_each = std::clamp<int64_t>(n, 1, images_each);
+    image_step = source.in_place ? groups * source.channels * source.h * source.w : size;
+  }
+
+  bool direct_output() const { return phases.size() == 1 && step_h == 1 && step_w == 1; }
 
   void add_slots(Phase& p) const {
     for (int64_t r = 0; r < std::min(block_rows, p.rows); r++)
@@ -190,6 +208,7 @@ struct Correlation {
     if (n * groups * m * out_h * out_w == 0) return;
     settle_source();
     pack_weights();
+    if (images_each > 1) return run_grouped(src, dst);
     const int64_t pixels = block_rows * phases[0].columns;
     const double work =
         double(m) * std::max<size_t>(1, phases[0].offsets.size()) * pixels * phases.size();
@@ -197,6 +216,31 @@ struct Correlation {
     parallel_for(n * groups * blocks, grain, [&](int64_t i, int64_t end) {
       int64_t bordered = -1;
       for (; i < end; i++) block(i / blocks, i % blocks * block_rows, src, dst, bordered);
+    });
+  }
+
+  // Chunks are some images by some panels of output channels.
+  void run_grouped(const T* src, T* dst) const {
+    const int64_t image_groups = ceil_div(n, images_each), units = image_groups * groups;
+    const int64_t each = ceil_div(panels_m, std::clamp<int64_t>(ceil_div(8, units), 1, panels_m));
+    const int64_t parts = ceil_div(panels_m, each), size = source.channels * source.channel_step;
+    const int64_t plane = source.h * source.w, pixels = out_h * out_w;
+    parallel_for(units * parts, 1, [&](int64_t i, int64_t end) {
+      for (; i < end; i++) {
+        const int64_t g = i / parts % groups, n0 = i / parts / groups * images_each;
+        const int64_t count = std::min(images_each, n - n0), image = n0 * groups + g;
+        const T* base = src + image * source.channels * plane;
+        if (!source.in_place) {
+          T* buffer = workspace<T>(kSlotSource, count * size + kConvSlack);
+          std::fill_n(buffer, count * size + kConvSlack, T(0));
+          for (int64_t j = 0; j < count; j++)
+            source.fill(base + j * groups * source.channels * plane, 0, buffer + j * size);
+          base = buffer;
+        }
+        product_by_channel(phases[0], g, base, count * pixels, i % parts * each,
+                           std::min(panels_m, (i % parts + 1) * each), pixels,
+                           dst + image * m * pixels, pixels);
+      }
     });
   }
 
@@ -211,7 +255,7 @@ struct Correlation {
       const int64_t rows = std::min(block_rows, p.rows - q0);
       if (rows <= 0 || p.columns <= 0) continue;
       const int64_t pixels = rows * p.columns;
-      if (phases.size() == 1 && step_h == 1 && step_w == 1) {
+      if (direct_output()) {
         matrix_product(p, g, base, pixels, out + q0 * p.columns, out_h * out_w);
         continue;
       }
@@ -235,7 +279,7 @@ struct Correlation {
                             packed + g * packed_group + p.weights, bias ? bias[g] : T(0), slots,
                             out);
     }
-    if (by_channel) return product_by_channel(p, g, base, pixels, out, ldc);
+    if (by_channel) return product_by_channel(p, g, base, pixels, 0, panels_m, pixels, out, ldc);
     const int64_t nr = gemm.nr, k = p.offsets.size();
     const int64_t kb = std::max<int64_t>(1, ceil_div(k, std::max<int64_t>(1, ceil_div(k, kDepth))));
     const int64_t panels = ceil_div(pixels, nr);
@@ -262,15 +306,16 @@ struct Correlation {
     }
   }
 
-  void product_by_channel(const Phase& p, int64_t g, const T* base, int64_t pixels, T* out,
-                          int64_t ldc) const {
+  // Pixels of images that have `image_pixels` each, times the output channels of some panels.
+  void product_by_channel(const Phase& p, int64_t g, const T* base, int64_t pixels, int64_t panel0,
+                          int64_t panel1, int64_t image_pixels, T* out, int64_t ldc) const {
     const int64_t nr = gemm.nr, k = p.offsets.size(), most = kPixelsTogether / gemm.mr * gemm.mr;
     T* tile = workspace<T>(kSlotColumns, (most + 1) * nr);
     T* init = tile + most * nr;
     for (int64_t first = 0; first < pixels; first += most) {
       const int64_t count = std::min(most, pixels - first);
       const int64_t step = ceil_div(count, ceil_div(count, gemm.mr));
-      for (int64_t m0 = 0; m0 < m; m0 += nr) {
+      for (int64_t m0 = panel0 * nr; m0 < std::min(m, panel1 * nr); m0 += nr) {
         const int64_t rows = std::min(nr, m - m0), vectors = ceil_div(rows, gemm.lanes);
         const T* weights = packed + g * packed_group + p.weights + m0 * k;
         for (int64_t i = 0; i < nr; i++)
@@ -279,7 +324,13 @@ struct Correlation {
           conv.gather[vectors - 1][std::min(step, count - i) - 1](
               k, p.offsets.data(), base, p.pixels.data() + first + i, weights, panel_width(rows),
               init, tile + i * nr, nr, static_cast<int>(rows - (vectors - 1) * gemm.lanes));
-        conv.transpose(count, rows, tile, nr, out + m0 * ldc + first, ldc);
+        for (int64_t i = 0; i < count;) { // to each image its part
+          const int64_t image = (first + i) / image_pixels, at = (first + i) % image_pixels;
+          const int64_t part = std::min(count - i, image_pixels - at);
+          T* to = out + image * groups * m * image_pixels + m0 * ldc + at;
+          conv.transpose(part, rows, tile + i * nr, nr, to, ldc);
+          i += part;
+        }
       }
     }
   }

@@ -56,9 +56,16 @@ struct ConvSource {
     if (bordered != first)
       std::memset(static_cast<void*>(buffer), 0, (total + kConvSlack) * sizeof(T));
     bordered = first;
+    fill(image, first, buffer);
+    return buffer;
+  }
+
+  // Copies the rows from padded row `first` on into a buffer whose borders are zero.
+  template<class T>
+  void fill(const T* image, int64_t first, T* buffer) const {
     const int64_t r0 = std::max<int64_t>(0, top - first), r1 = std::min(rows, h + top - first);
     const int64_t begin = std::max<int64_t>(left, 0), end = std::min(width, w + left);
-    if (begin >= end) return buffer;
+    if (begin >= end) return;
     const auto copy = conv_kernels<T>().copy_rows;
     for (int64_t c = 0; c < channels; c++) {
       const T* from = image + (c * h + first + r0 - top) * w - left;
@@ -68,7 +75,6 @@ struct ConvSource {
       else
         for (int64_t r = r0; r < r1; r++, from += w, to += row_step) copy_row(from, to, begin, end);
     }
-    return buffer;
   }
 
  private:
