@@ -323,7 +323,7 @@ struct Correlation {
         for (int64_t i = 0; i < count; i += step)
           conv.gather[vectors - 1][std::min(step, count - i) - 1](
               k, p.offsets.data(), base, p.pixels.data() + first + i, weights, panel_width(rows),
-              init, tile + i * nr, nr, static_cast<int>(rows - (vectors - 1) * gemm.lanes));
+              init, 0, tile + i * nr, nr, static_cast<int>(rows - (vectors - 1) * gemm.lanes));
         for (int64_t i = 0; i < count;) { // to each image its part
           const int64_t image = (first + i) / image_pixels, at = (first + i) % image_pixels;
           const int64_t part = std::min(count - i, image_pixels - at);

@@ -58,11 +58,15 @@ void pack_taps(int64_t len, int cols, int width, const T* src, const int64_t* of
 // One tile of MR pixels times NV vectors of output channels, in registers for the whole of k.
 template<class T, int MR, int NV>
 void gather(int64_t k, const int64_t* offset, const T* src, const int64_t* pixel, const T* b,
-            int64_t bs, const T* init, T* c, int64_t ldc, int last) {
+            int64_t bs, const T* init, int64_t init_step, T* c, int64_t ldc, int last) {
   using V = Vec<T>;
   constexpr int L = kLanes<T>;
-  const V x_init = load<V>(init), y_init = NV == 2 ? load<V>(init + (NV - 1) * L) : V{};
-#define FLAMBEAU_INIT(i) V x##i = x_init, y##i = y_init;
+#define FLAMBEAU_INIT(i)                                             \
+  V x##i{}, y##i{};                                                  \
+  if constexpr (MR > i) {                                            \
+    x##i = load<V>(init + i * init_step);                            \
+    if constexpr (NV == 2) y##i = load<V>(init + i * init_step + L); \
+  }
   FLAMBEAU_ROWS(FLAMBEAU_INIT)
   for (int64_t p = 0; p < k; p++) {
     const T* s = src + offset[p];

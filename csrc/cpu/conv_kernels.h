@@ -38,11 +38,12 @@ struct ConvKernels {
   // Reads up to 8 elements and writes up to 8 rows beyond the end.
   void (*pack_taps)(int64_t len, int cols, int width, const T* src, const int64_t* offset, T* dst);
 
-  // c[i * ldc + j] = init[j] + sum_p src[offset[p] + pixel[i]] * b[p * bs + j], for a number of
-  // pixels i and one or two vectors j. Of the last vector of b only `last` lanes are read where
-  // GemmKernels::direct_edge is set; c and init have whole vectors.
+  // c[i * ldc + j] = init[i * init_step + j] + sum_p src[offset[p] + pixel[i]] * b[p * bs + j], for
+  // a number of pixels i and one or two vectors j. Of the last vector of b only `last` lanes are
+  // read where GemmKernels::direct_edge is set; c and init have whole vectors.
   using Gather = void (*)(int64_t k, const int64_t* offset, const T* src, const int64_t* pixel,
-                          const T* b, int64_t bs, const T* init, T* c, int64_t ldc, int last);
+                          const T* b, int64_t bs, const T* init, int64_t init_step, T* c,
+                          int64_t ldc, int last);
   const Gather* gather[2]; // [vectors - 1][pixels - 1], as many pixels as GemmKernels::mr
 
   // Adds the columns of some output rows, for a stride of 1, to the image they came from.

@@ -16,6 +16,7 @@ constexpr int64_t kChunkWork = 1 << 17;    // multiply-adds that are worth a chu
 constexpr int64_t kSmallWeight = 1 << 17;  // elements of which several copies are cheap
 constexpr int64_t kSourceBudget = 1 << 17; // elements of a prepared source, which lives in L2
 constexpr int64_t kDepth = 512;            // pixels of one packed block
+constexpr int64_t kTapDepth = 384; // the same where tiles are taps by channels: x then fits L1
 
 // dw[g, m, column] = sum over images and pixels of dy[m, pixel] * x[pixel moved by the column's
 // tap], where a column is a (channel, tap). Chunks split columns by channel, or images.
@@ -30,6 +31,8 @@ struct WeightGradient {
   ConvSource source;
   std::vector<int64_t> offsets;
 
+  bool by_channel; // tiles are taps by vectors of output channels, and x is not packed
+  std::vector<int64_t> pixel_offsets = {};
   bool by_plane; // one output and one input channel a group: nothing is packed
   std::vector<int64_t> slot_from = {}, slot_to = {};
   std::vector<int> slot_lanes = {};
@@ -40,6 +43,9 @@ struct WeightGradient {
     taps = s.kh * s.kw;
     columns = channels * taps;
     by_plane = m == 1 && channels == 1;
+    const int64_t lanes = gemm.lanes;
+    by_channel = !by_plane && double(ceil_div(m, lanes) * lanes) / m <=
+                                  double(ceil_div(columns, lanes) * lanes) / columns + 3.0 / m;
     pixels = s.oh * s.ow;
     split();
     plan_source();
@@ -84,6 +90,10 @@ struct WeightGradient {
     source_rows = ceil_div(s.oh, ceil_div(s.oh, source_rows));
     source.rows = (source_rows - 1) * s.stride_h + span_h;
     source.plan((s.oh - 1) * s.stride_h + span_h);
+    if (by_channel)
+      for (int64_t r = 0; r < source_rows; r++)
+        for (int64_t c = 0; c < s.ow; c++)
+          pixel_offsets.push_back(r * s.stride_h * source.row_step + c);
     if (by_plane)
       for (int64_t r = 0; r < source_rows; r++)
         for (int64_t c = 0; c < s.ow; c += gemm.lanes) {
@@ -130,6 +140,11 @@ struct WeightGradient {
     const int64_t n1 = std::min(s.n, (image_block + 1) * images_each);
     T* sums = by_plane ? workspace<T>(kSlotScratch, taps * gemm.lanes) : nullptr;
     if (by_plane) std::fill_n(sums, taps * gemm.lanes, T(0));
+    const int64_t mp = ceil_div(m, gemm.lanes) * gemm.lanes; // sums are [column][mp]
+    if (by_channel) {
+      sums = workspace<T>(kSlotScratch, (count * taps + 1) * mp);
+      std::fill_n(sums + count * taps * mp, mp, T(0));
+    }
     bool first = true;
     for (int64_t n = image_block * images_each; n < n1; n++) {
       const int64_t channel = n * s.c_in + g * channels + c0;
@@ -140,14 +155,41 @@ struct WeightGradient {
         const T* from = dy + (n * s.c_out + g * m) * pixels + row * s.ow;
         if (by_plane)
           conv.correlate_weight(taps, offsets.data(), base, from, slots(rows), sums);
+        else if (by_channel)
+          add_taps(base, rows * s.ow, from, count * taps, sums, mp, first);
         else
           add_rows(base, rows, from, count * taps, dw, first);
         first = false;
       }
     }
     if (count != channels_each) bordered = -1;
+    if (by_channel) conv.transpose(count * taps, m, sums, mp, dw, columns);
     if (by_plane)
       for (int64_t t = 0; t < taps; t++) dw[t] = sum(sums + t * gemm.lanes, gemm.lanes);
+  }
+
+  // sums[column][output channel] += over `all` pixels; a row of zeros lies behind them.
+  void add_taps(const T* base, int64_t all, const T* dy, int64_t cols, T* sums, int64_t mp,
+                bool first) const {
+    const int64_t nr = gemm.nr, depth = ceil_div(all, ceil_div(all, kTapDepth));
+    const int64_t step = ceil_div(cols, ceil_div(cols, gemm.mr));
+    T* packed = workspace<T>(kSlotColumns, mp * depth);
+    for (int64_t p0 = 0; p0 < all; p0 += depth) {
+      const int64_t len = std::min(depth, all - p0);
+      for (int64_t m0 = 0; m0 < m; m0 += nr)
+        gemm.pack_transposed(len, static_cast<int>(std::min(nr, m - m0)),
+                             static_cast<int>(std::min(nr, mp - m0)), dy + m0 * pixels + p0, pixels,
+                             packed + m0 * len);
+      const bool fresh = first && p0 == 0;
+      for (int64_t i = 0; i < cols; i += step)
+        for (int64_t m0 = 0; m0 < m; m0 += nr) {
+          const int64_t width = std::min(nr, mp - m0);
+          T* out = sums + i * mp + m0;
+          conv.gather[width > gemm.lanes][std::min(step, cols - i) - 1](
+              len, pixel_offsets.data() + p0, base, offsets.data() + i, packed + m0 * len, width,
+              fresh ? sums + cols * mp : out, fresh ? 0 : mp, out, mp, gemm.lanes);
+        }
+    }
   }
 
   Slots slots(int64_t rows) const {
