@@ -154,7 +154,8 @@ def test_istft_inverts_stft():
     x = t(R.randn(2, 64))
     w = fb.hann_window(16, dtype=fb.float64)
     s = fb.stft(x, 16, 4, window=w, return_complex=True)
-    np.testing.assert_allclose(fb.istft(s, 16, 4, window=w, length=64).numpy(), x.numpy(), atol=1e-9)
+    np.testing.assert_allclose(fb.istft(s, 16, 4, window=w, length=64).numpy(), x.numpy(),
+                               atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["hann", "hamming", "blackman", "bartlett"])

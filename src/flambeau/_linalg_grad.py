@@ -154,7 +154,7 @@ def svd_backward(u, s, vh, gu, gs, gvh):
 
 
 class QR(Function):
-    """Q and R of a matrix with at least as many rows as columns. Backward: Walter & Lehmann 2018."""
+    """Q and R of a matrix, rows >= columns. Backward: Walter & Lehmann 2018."""
 
     @staticmethod
     def forward(ctx, a, mode):
@@ -171,7 +171,8 @@ class QR(Function):
         if gq is None and gr is None:
             return None, None
         if not ctx.square:
-            raise RuntimeError("linalg.qr: the derivative for mode='complete' needs at most as many "
+            raise RuntimeError("linalg.qr: the derivative for mode='complete' needs at most as "
+                               "many "
                                "rows as columns; use mode='reduced'")
         m = 0
         if gr is not None:
@@ -363,7 +364,8 @@ class Pinv(Function):
         n = to_numpy(a)
         if hermitian:
             w, u = np.linalg.eigh(n)
-            s, vh = np.abs(w), np.conj(np.swapaxes(u * np.where(w < 0, -1, 1).astype(w.dtype)[..., None, :], -2, -1))
+            sign = np.where(w < 0, -1, 1).astype(w.dtype)
+            s, vh = np.abs(w), np.conj(np.swapaxes(u * sign[..., None, :], -2, -1))
         else:
             u, s, vh = np.linalg.svd(n, full_matrices=False)
         top = s.max(-1, keepdims=True, initial=0)

@@ -51,7 +51,8 @@ def _check_norm_dtype(name, dtype, x):
         raise RuntimeError(f"{name}: dtype should be {'complex' if x.is_complex() else 'real'} for "
                            f"{'complex' if x.is_complex() else 'real'} inputs, but got {dtype}")
     if fb.promote_types(x.dtype, dtype) != dtype:
-        raise RuntimeError(f"{name}: the dtype of the input ({x.dtype}) should be convertible without "
+        raise RuntimeError(f"{name}: the dtype of the input ({x.dtype}) should be convertible "
+                           "without "
                            f"narrowing to the specified dtype ({dtype})")
     return x.to(dtype)
 
@@ -107,14 +108,16 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
 def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     """Vector norm, or matrix norm when `ord` and two dims ask for it; NumPy's `linalg.norm`."""
     if dim is not None and not isinstance(dim, int) and len(dim) not in (1, 2):
-        raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {dim}")
+        raise RuntimeError("linalg.norm: If dim is specified, it must be of length 1 or 2. Got "
+                           f"{dim}")
     if ord is not None and dim is None and A.dim() not in (1, 2):
-        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D or "
+        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D "
+                           "or "
                            f"2D. Got {A.dim()}D.")
     if isinstance(ord, str) and (isinstance(dim, int) or dim is not None and len(dim) != 2
                                  or dim is None and A.dim() != 2):
         raise RuntimeError(f"linalg.norm: ord={ord!r} needs a matrix (two dims)")
-    two = dim is not None and not isinstance(dim, int) and len(dim) == 2 or dim is None and A.dim() == 2
+    two = (A.dim() if dim is None else 1 if isinstance(dim, int) else len(dim)) == 2
     if ord is not None and two:
         return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
@@ -184,7 +187,8 @@ def vecdot(x, y, *, dim=-1):
     """Dot products along `dim`, the first operand conjugated."""
     check_inexact("linalg.vecdot", x, y, low=False)
     if x.dtype != y.dtype:
-        raise RuntimeError(f"linalg.vecdot: Expected x and y to have the same dtype, but got {x.dtype} "
+        raise RuntimeError("linalg.vecdot: Expected x and y to have the same dtype, but got "
+                           f"{x.dtype} "
                            f"and {y.dtype}")
     return (x.conj() * y).sum(dim)
 
@@ -240,7 +244,8 @@ def multi_dot(tensors):
     for i, t in enumerate(ts):
         ok = (1, 2) if i in (0, len(ts) - 1) else (2,)
         if t.dim() not in ok:
-            raise RuntimeError(f"multi_dot(): tensor {i} must be {'1D or ' * (len(ok) - 1)}2D but got "
+            raise RuntimeError(f"multi_dot(): tensor {i} must be {'1D or ' * (len(ok) - 1)}2D but "
+                               "got "
                                f"{t.dim()}D")
         if t.dtype != ts[0].dtype:
             raise RuntimeError(f"multi_dot(): all tensors must have the same dtype, tensor 0 is "
@@ -250,7 +255,8 @@ def multi_dot(tensors):
     ts[-1] = ts[-1].unsqueeze(-1) if last else ts[-1]
     for i, (a, b) in enumerate(zip(ts, ts[1:])):
         if a.shape[1] != b.shape[0]:
-            raise RuntimeError(f"multi_dot(): tensors {i} and {i + 1} with shapes {list(a.shape)} and "
+            raise RuntimeError(f"multi_dot(): tensors {i} and {i + 1} with shapes {list(a.shape)} "
+                               "and "
                                f"{list(b.shape)} cannot be multiplied")
     out = _chain(ts, 0, len(ts) - 1, _order([ts[0].shape[0]] + [t.shape[1] for t in ts]))
     out = out.squeeze(0) if first else out

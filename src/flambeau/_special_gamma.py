@@ -49,7 +49,8 @@ class _Zeta(fb.autograd.Function):
     def backward(ctx, g):
         s, q = ctx.saved_tensors
         if ctx.needs_input_grad[0]:
-            raise NotImplementedError("special.zeta: the derivative with respect to the first argument "
+            raise NotImplementedError("special.zeta: the derivative with respect to the first "
+                                      "argument "
                                       "is not available")
         return None, g * -s * _Zeta.apply(s + 1, q)
 
@@ -197,7 +198,8 @@ class _Incomplete(fb.autograd.Function):
     def backward(ctx, g):
         a, x = ctx.saved_tensors
         if ctx.needs_input_grad[0]:
-            raise NotImplementedError("gammainc: the derivative with respect to the first argument is "
+            raise NotImplementedError("gammainc: the derivative with respect to the first "
+                                      "argument is "
                                       "not available")
         slope = fb.exp((a - 1) * x.log() - x - fb.lgamma(a))
         return None, g * (-slope if ctx.upper else slope), None

@@ -9,8 +9,8 @@ from ._composites._register import _wrap
 from ._composites._util import complex_dtype, wrap_dim
 from ._linalg_seam import to_numpy, to_tensor
 
-__all__ = """fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 hfft2 ihfft2 fftn ifftn rfftn
-irfftn hfftn ihfftn fftfreq rfftfreq fftshift ifftshift""".split()
+__all__ = [*"""fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 hfft2 ihfft2 fftn ifftn rfftn
+irfftn hfftn ihfftn fftfreq rfftfreq fftshift ifftshift""".split()]
 
 
 def public(f):
@@ -145,7 +145,8 @@ def _sizes(name, x, s, dim):
             raise RuntimeError("When given, dim and shape arguments must have the same length")
     elif s is not None:
         if len(s) > x.dim():
-            raise RuntimeError(f"Got shape with {len(s)} values but input tensor only has {x.dim()} "
+            raise RuntimeError(f"Got shape with {len(s)} values but input tensor only has "
+                               f"{x.dim()} "
                                "dimensions.")
         dims = list(range(x.dim() - len(s), x.dim()))
     else:
@@ -229,7 +230,8 @@ def _make(kind, suffix):
            "2": ("Two-dimensional", "two dims, cut or zero-padded to `s`"),
            "n": ("N-dimensional", "`dim` (default all), cut or zero-padded to `s`")}[suffix]
     f.__doc__ = _DOCS[kind].format(*how) + (
-        "\n\n    `norm` is \"backward\" (default: the inverse divides by n), \"ortho\" or \"forward\".")
+        "\n\n    `norm` is \"backward\" (default: the inverse divides by n), \"ortho\" or "
+        "\"forward\".")
     globals()[name] = public(f)
 
 
@@ -277,4 +279,5 @@ def fftshift(input, dim=None):
 def ifftshift(input, dim=None):
     """The inverse of `fftshift`."""
     dims = _shift_dims(input, dim)
-    return fb.roll(input, [(input.shape[d] + 1) // 2 for d in dims], dims) if dims else input.clone()
+    steps = [(input.shape[d] + 1) // 2 for d in dims]
+    return fb.roll(input, steps, dims) if dims else input.clone()

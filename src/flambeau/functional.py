@@ -2,8 +2,18 @@
 from __future__ import annotations
 
 from ._composites import (  # noqa: F401
-    copies, creation, decomp, indexing, joining, mathops, products, shapes, signalops, splitting, stats,
+    copies,
+    creation,
+    decomp,
+    indexing,
+    joining,
+    mathops,
+    products,
+    shapes,
+    signalops,
+    splitting,
+    stats,
 )
 from ._composites._register import OVERLAPS, collect  # noqa: F401
 
-__all__ = collect(globals())
+__all__ = [*collect(globals())]

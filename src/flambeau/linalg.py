@@ -9,15 +9,30 @@ from . import _linalg_grad as grad
 from . import _linalg_numpy as own
 from ._composites._util import named
 from ._linalg_norms import (  # noqa: F401
-    LinAlgError, check_inexact, check_matrix, check_square, cond, cross, matrix_exp, matrix_norm,
-    matrix_power, matrix_rank, multi_dot, norm, public, tolerance, vander, vecdot, vector_norm,
+    LinAlgError,
+    check_inexact,
+    check_matrix,
+    check_square,
+    cond,
+    cross,
+    matrix_exp,
+    matrix_norm,
+    matrix_power,
+    matrix_rank,
+    multi_dot,
+    norm,
+    public,
+    tolerance,
+    vander,
+    vecdot,
+    vector_norm,
 )
 from ._linalg_seam import call, to_numpy, to_tensor
 
-__all__ = """LinAlgError cholesky cholesky_ex cond cross det diagonal eig eigh eigvals eigvalsh
+__all__ = [*"""LinAlgError cholesky cholesky_ex cond cross det diagonal eig eigh eigvals eigvalsh
 householder_product inv inv_ex ldl_factor ldl_factor_ex ldl_solve lstsq lu lu_factor lu_factor_ex
 lu_solve matmul matrix_exp matrix_norm matrix_power matrix_rank multi_dot norm pinv qr slogdet solve
-solve_ex solve_triangular svd svdvals tensorinv tensorsolve vander vecdot vector_norm""".split()
+solve_ex solve_triangular svd svdvals tensorinv tensorsolve vander vecdot vector_norm""".split()]
 
 
 def _info(a, values=None):
@@ -59,8 +74,10 @@ def cholesky_ex(A, *, upper=False, check_errors=False):
 def _complain_minor(A, bad):
     at = next(i for i, k in enumerate(bad) if k)
     where = "" if A.dim() == 2 else f"(Batch element {at}): "
-    raise LinAlgError(f"linalg.cholesky: {where}The factorization could not be completed because the "
-                      f"input is not positive-definite (the leading minor of order {bad[at]} is not "
+    raise LinAlgError(f"linalg.cholesky: {where}The factorization could not be completed because "
+                      "the "
+                      f"input is not positive-definite (the leading minor of order {bad[at]} is "
+                      "not "
                       "positive-definite).")
 
 
@@ -79,7 +96,7 @@ def cholesky(A, *, upper=False):
 
 @public
 def qr(A, mode="reduced"):
-    """Q with orthonormal columns and upper triangular R, `A = Q @ R`; "reduced", "complete", "r"."""
+    """Orthonormal Q and upper triangular R, `A = Q @ R`; mode "reduced", "complete" or "r"."""
     check_matrix("linalg.qr", A)
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' "
@@ -117,7 +134,7 @@ def eigvalsh(A, UPLO="L"):
 
 @public
 def eig(A):
-    """Eigenvalues and unit eigenvectors (columns) of square matrices, complex, in LAPACK's order."""
+    """Complex eigenvalues and unit eigenvectors (columns) of square matrices."""
     check_square("linalg.eig", A)
     _check_finite("linalg.eig", A)
     return named("eig", "eigenvalues eigenvectors", *grad.Eig.apply(A))
@@ -225,7 +242,8 @@ def solve_ex(A, B, *, left=True, check_errors=False):
     vector = _is_vector(A, B)
     check_inexact("linalg.solve", B)
     if vector and not left:
-        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not supported "
+        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not "
+                           "supported "
                            "for left=False.")
     b = B.unsqueeze(-1) if vector else B
     _check_pair("linalg.solve", A, b, left)
@@ -276,7 +294,8 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False):
     check_matrix("linalg.lu_factor_ex", A)
     lu_, piv, _, info = grad.LU.apply(A, pivot)
     if check_errors and info.numel() and int(info.max()) > 0:
-        raise LinAlgError(f"linalg.lu_factor: U[{int(info.max())},{int(info.max())}] is zero and using "
+        raise LinAlgError(f"linalg.lu_factor: U[{int(info.max())},{int(info.max())}] is zero and "
+                          "using "
                           "it on lu_solve would result in a division by zero.")
     return named("lu_factor_ex", "LU pivots info", lu_, piv, info)
 
@@ -331,12 +350,14 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     """X with `A @ X = B` from `lu_factor(A)`; `adjoint` solves with A.mH."""
     check_square("linalg.lu_solve", LU)
     if pivots.dtype != fb.int32:
-        raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32. Got "
+        raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type "
+                           "torch.int32. Got "
                            f"{pivots.dtype}")
     _check_pair("linalg.lu_solve", LU, B, left)
     if tuple(pivots.shape) != tuple(LU.shape[:-1]):
         raise RuntimeError("linalg.lu_solve: Number of pivots per batch should be same as the "
-                           f"dimension of the matrix, got {list(pivots.shape)} and {list(LU.shape)}")
+                           f"dimension of the matrix, got {list(pivots.shape)} and "
+                           f"{list(LU.shape)}")
     if not left:
         # X A = B  <=>  A^H X^H = B^H
         return grad.herm(lu_solve(LU, pivots, grad.herm(B), adjoint=not adjoint))
@@ -399,7 +420,8 @@ def lstsq(A, B, rcond=None, *, driver=None):
         raise RuntimeError("torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, "
                            f"gelsd, gelss), got {driver}")
     if A.dtype != B.dtype:
-        raise RuntimeError("torch.linalg.lstsq: Expected input and other to have the same dtype, but "
+        raise RuntimeError("torch.linalg.lstsq: Expected input and other to have the same dtype, "
+                           "but "
                            f"got {A.dtype} and {B.dtype}")
     vector = B.dim() == A.dim() - 1 and tuple(B.shape) == tuple(A.shape[:-1])
     b = B.unsqueeze(-1) if vector else B
@@ -427,16 +449,20 @@ def householder_product(A, tau):
     check_matrix("linalg.householder_product", A)
     m, n, k = A.shape[-2], A.shape[-1], tau.shape[-1] if tau.dim() else 0
     if m < n:
-        raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater than or "
+        raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater "
+                           "than or "
                            f"equal to input.shape[-1], got {list(A.shape)}")
     if n < k:
-        raise RuntimeError("torch.linalg.householder_product: input.shape[-1] must be greater than or "
+        raise RuntimeError("torch.linalg.householder_product: input.shape[-1] must be greater "
+                           "than or "
                            f"equal to tau.shape[-1], got {list(A.shape)} and {list(tau.shape)}")
     if A.dtype != tau.dtype:
-        raise RuntimeError("torch.linalg.householder_product: tau dtype {} does not match input dtype "
-                           "{}".format(tau.dtype, A.dtype))
+        raise RuntimeError(f"torch.linalg.householder_product: tau dtype {tau.dtype} does not match input "
+                           "dtype "
+                           f"{A.dtype}")
     if tuple(tau.shape[:-1]) != tuple(A.shape[:-2]):
-        raise RuntimeError("torch.linalg.householder_product: Expected batch dimensions of tau to be "
+        raise RuntimeError("torch.linalg.householder_product: Expected batch dimensions of tau to "
+                           "be "
                            f"equal to input.shape[:-2], but got {list(tau.shape[:-1])}")
     if A.numel() == 0:
         return A.clone()
@@ -484,7 +510,8 @@ def tensorsolve(A, B, dims=None):
     shape = tuple(A.shape[B.dim():])
     n, m = _prod(A.shape[:B.dim()]), _prod(shape)
     if n != m:
-        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+        raise RuntimeError("Expected self to satisfy the requirement "
+                           "prod(self.shape[other.ndim:]) == "
                            f"prod(self.shape[:other.ndim]), but got {m} != {n}")
     return solve(A.reshape(n, m), B.reshape(-1)).reshape(shape)
 

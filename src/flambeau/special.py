@@ -9,20 +9,28 @@ from ._composites._register import _wrap
 from ._composites._util import as_inexact
 from ._special_gamma import gammainc, gammaincc, polygamma, zeta  # noqa: F401
 from ._special_poly import (  # noqa: F401
-    chebyshev_polynomial_t, chebyshev_polynomial_u, chebyshev_polynomial_v,
-    chebyshev_polynomial_w, hermite_polynomial_h, hermite_polynomial_he, laguerre_polynomial_l,
-    legendre_polynomial_p, shifted_chebyshev_polynomial_t, shifted_chebyshev_polynomial_u,
-    shifted_chebyshev_polynomial_v, shifted_chebyshev_polynomial_w,
+    chebyshev_polynomial_t,
+    chebyshev_polynomial_u,
+    chebyshev_polynomial_v,
+    chebyshev_polynomial_w,
+    hermite_polynomial_h,
+    hermite_polynomial_he,
+    laguerre_polynomial_l,
+    legendre_polynomial_p,
+    shifted_chebyshev_polynomial_t,
+    shifted_chebyshev_polynomial_u,
+    shifted_chebyshev_polynomial_v,
+    shifted_chebyshev_polynomial_w,
 )
 
-__all__ = """airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 chebyshev_polynomial_t
+__all__ = [*"""airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 chebyshev_polynomial_t
 chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w digamma entr erf erfc erfcx
 erfinv exp2 expit expm1 gammainc gammaincc gammaln hermite_polynomial_h hermite_polynomial_he i0 i0e
 i1 i1e laguerre_polynomial_l legendre_polynomial_p log1p log_ndtr log_softmax logit logsumexp
 modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 multigammaln ndtr ndtri
 polygamma psi round scaled_modified_bessel_k0 scaled_modified_bessel_k1
 shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u shifted_chebyshev_polynomial_v
-shifted_chebyshev_polynomial_w sinc softmax spherical_bessel_j0 xlog1py xlogy zeta""".split()
+shifted_chebyshev_polynomial_w sinc softmax spherical_bessel_j0 xlog1py xlogy zeta""".split()]
 
 
 def _alias(name, of):
@@ -149,7 +157,8 @@ def _k(order, scaled):
             near = clenshaw(near_c, t) / c + (c / 2).log() * _i1(c)
         d = x.clamp(min=2)
         far = clenshaw(far_c, 4 / d - 1) / d.sqrt()
-        out = fb.where(x <= 2, near * c.exp() if scaled else near, far if scaled else far * (-d).exp())
+        near, far = (near * c.exp(), far) if scaled else (near, far * (-d).exp())
+        out = fb.where(x <= 2, near, far)
         out = fb.where(x == 0, fb.full_like(x, fb.inf), out)
         return fb.where(x < 0, fb.full_like(x, fb.nan), out)
     return value

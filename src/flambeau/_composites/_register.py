@@ -76,7 +76,8 @@ def _in_place(g, n):
     def call(self, *args, **kw):
         r = g(self, *args, **kw)
         if r.shape != self.shape:
-            raise RuntimeError(f"{n}_: the result has shape {tuple(r.shape)} but the tensor written "
+            raise RuntimeError(f"{n}_: the result has shape {tuple(r.shape)} but the tensor "
+                               "written "
                                f"in place has {tuple(self.shape)}; use {n}() instead")
         _check_cast(n + "_", r, self)
         return self.copy_(r)
@@ -88,7 +89,8 @@ def _in_place(g, n):
 
 def _check_cast(name, result, dest):
     if result.dtype != dest.dtype and not _C.can_cast(result.dtype, dest.dtype):
-        raise RuntimeError(f"{name}: result type {result.dtype} can't be cast to the desired output "
+        raise RuntimeError(f"{name}: result type {result.dtype} can't be cast to the desired "
+                           "output "
                            f"type {dest.dtype}; pass a tensor of dtype {result.dtype}")
 
 

@@ -48,7 +48,8 @@ def is_tensor(x):
 def need_tensors(name, tensors):
     """Check a sequence of tensors given to `name`; a lone tensor or other thing is a TypeError."""
     if is_tensor(tensors) or not isinstance(tensors, (tuple, list)):
-        raise TypeError(f"{name}: expected a tuple or list of Tensors, got {type(tensors).__name__}")
+        raise TypeError(f"{name}: expected a tuple or list of Tensors, got "
+                        f"{type(tensors).__name__}")
     for i, t in enumerate(tensors):
         if not is_tensor(t):
             raise TypeError(f"{name}: expected Tensor as element {i}, got {type(t).__name__}")

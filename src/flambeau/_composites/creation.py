@@ -64,7 +64,8 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, layout=No
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
     for name, v in (("start", start), ("end", end)):
         if isinstance(v, fb.Tensor) and v.dim():
-            raise RuntimeError("logspace only supports 0-dimensional start and end tensors, but got "
+            raise RuntimeError("logspace only supports 0-dimensional start and end tensors, but "
+                               "got "
                                f"{name} with {v.dim()} dimension(s)")
     dtype = dtype or fb.get_default_dtype()
     wide = fb.complex128 if dtype.is_complex else fb.float64

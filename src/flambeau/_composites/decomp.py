@@ -95,11 +95,13 @@ def geqrf(input):
 def ormqr(input, tau, other, left=True, transpose=False):
     """`other` times the Q (or its adjoint) that reflectors `input`, `tau` define, left or right."""
     if input.dim() < 2 or other.dim() < 2 or input.dim() != other.dim():
-        raise RuntimeError("torch.ormqr: input and other must have the same number of dimensions, at "
+        raise RuntimeError("torch.ormqr: input and other must have the same number of dimensions, "
+                           "at "
                            f"least 2, got {input.dim()} and {other.dim()}")
     k, side = tau.shape[-1], -2 if left else -1
     if other.shape[side] < k or other.shape[side] != input.shape[-2]:
-        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2] and at "
+        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2] "
+                           "and at "
                            f"least tau.shape[-1], got {list(other.shape)}, {list(input.shape)}")
     if tau.dtype != input.dtype or other.dtype != input.dtype:
         raise RuntimeError("torch.ormqr: Expected input, tau and other to have the same dtype")

@@ -71,7 +71,8 @@ def trace(input):
 
 def _check_src(name, src, view):
     if tuple(src.shape) != tuple(view.shape):
-        raise RuntimeError(f"{name}: expected src to have a size equal to the slice of self: src has "
+        raise RuntimeError(f"{name}: expected src to have a size equal to the slice of self: src "
+                           "has "
                            f"shape {tuple(src.shape)}, the slice {tuple(view.shape)}")
 
 
@@ -126,14 +127,17 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     `reduce` is "prod", "mean", "amax" or "amin"; `index` is 1-d and of integers.
     """
     if reduce not in ("prod", "mean", "amax", "amin"):
-        raise RuntimeError("index_reduce(): Expected reduce to be one of prod, mean, amax or amin but "
+        raise RuntimeError("index_reduce(): Expected reduce to be one of prod, mean, amax or amin "
+                           "but "
                            f"got {reduce}.")
     if index.dtype not in (fb.int32, fb.int64):
-        raise RuntimeError(f"index_reduce(): Expected dtype int32/int64 for index, got {index.dtype}")
+        raise RuntimeError("index_reduce(): Expected dtype int32/int64 for index, got "
+                           f"{index.dtype}")
     if index.dim() > 1:
         raise RuntimeError(f"index_reduce(): index is supposed to be a vector, got {index.dim()}-d")
     if input.dtype != source.dtype:
-        raise RuntimeError("index_reduce(): self and source expected to have the same dtype, but got "
+        raise RuntimeError("index_reduce(): self and source expected to have the same dtype, but "
+                           "got "
                            f"(self) {input.dtype} and (source) {source.dtype}")
     d = wrap_dim(dim, input.dim())
     if input.dim() == 0:
@@ -142,7 +146,8 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
         return one.reshape(())
     n = source.shape[d] if source.dim() else 1
     if index.numel() != n:
-        raise RuntimeError(f"index_reduce(): Number of indices ({index.numel()}) should be equal to "
+        raise RuntimeError(f"index_reduce(): Number of indices ({index.numel()}) should be equal "
+                           "to "
                            f"source.size(dim) ({n})")
     view = [1] * source.dim()
     view[d] = -1

@@ -71,7 +71,8 @@ def meshgrid(*tensors, indexing=None):
     if not ts:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     if indexing not in (None, "ij", "xy"):
-        raise RuntimeError(f'meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+        raise RuntimeError('meshgrid: indexing must be one of "xy" or "ij", but received: '
+                           f'{indexing}')
     for t in ts:
         if t.dim() > 1:
             raise RuntimeError("meshgrid: Expected 0D or 1D tensor in the tensor list but got: "

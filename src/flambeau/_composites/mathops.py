@@ -84,7 +84,8 @@ def rsub(input, other, *, alpha=1):
     other = other if is_tensor(other) else fb.tensor(other, device=input.device)
     if input.dtype == fb.bool or other.dtype == fb.bool:
         raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If "
-                           "you are trying to invert a mask, use the `~` or `logical_not()` operator "
+                           "you are trying to invert a mask, use the `~` or `logical_not()` "
+                           "operator "
                            "instead.")
     return fb.sub(other, input, alpha=alpha)
 
@@ -217,7 +218,8 @@ def is_same_size(input, other):
 def is_nonzero(input):
     """Whether a one-element tensor is not zero, a Python bool."""
     if input.numel() != 1:
-        raise RuntimeError("Boolean value of Tensor with no values is ambiguous" if not input.numel()
+        raise RuntimeError("Boolean value of Tensor with no values is ambiguous"
+                           if not input.numel()
                            else "Boolean value of Tensor with more than one value is ambiguous")
     return bool(input.item() != 0)
 
@@ -258,7 +260,8 @@ def _polygamma(self, n):
 def _need(name, *tensors):
     for i, t in enumerate(tensors):
         if not is_tensor(t):
-            raise TypeError(f"{name}(): argument '{('input', 'other')[i]}' (position {i + 1}) must be "
+            raise TypeError(f"{name}(): argument '{('input', 'other')[i]}' (position {i + 1}) "
+                            "must be "
                             f"Tensor, not {type(t).__name__}")
 
 

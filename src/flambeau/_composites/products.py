@@ -51,7 +51,8 @@ def tensordot(a, b, dims=2):
     for i, j in zip(da, db):
         m, n = a.shape[i], b.shape[j]
         if m != n and m != 1 and n != 1:
-            raise RuntimeError(f"contracted dimensions need to match, but first has size {m} in dim "
+            raise RuntimeError(f"contracted dimensions need to match, but first has size {m} in "
+                               "dim "
                                f"{i} and second has size {n} in dim {j}")
         a, b = (a.sum(i, keepdim=True) if n == 1 != m else a), \
             (b.sum(j, keepdim=True) if m == 1 != n else b)
@@ -80,7 +81,8 @@ def inner(input, other):
     if input.dim() == 0 or other.dim() == 0:
         return input * other
     if input.shape[-1] != other.shape[-1]:
-        raise RuntimeError("inner() the last dimension must match on both input tensors but got shapes "
+        raise RuntimeError("inner() the last dimension must match on both input tensors but got "
+                           "shapes "
                            f"{list(input.shape)} and {list(other.shape)}")
     return tensordot(input, other, dims=([-1], [-1]))
 
@@ -111,7 +113,8 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
         if b.dim() != 3:
             raise RuntimeError(f"addbmm: {name} must be a 3D tensor, got {b.dim()}D")
     if batch1.shape[0] != batch2.shape[0] or batch1.shape[2] != batch2.shape[1]:
-        raise RuntimeError("addbmm: batch1 and batch2 must have same number of batches and matching "
+        raise RuntimeError("addbmm: batch1 and batch2 must have same number of batches and "
+                           "matching "
                            f"inner sizes, got {list(batch1.shape)} and {list(batch2.shape)}")
     if not inexact(input):
         alpha, beta = int(alpha), int(beta)
@@ -236,7 +239,8 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
                                      dtype=dtype)
     dim = [dim] if isinstance(dim, int) else dim
     if not inexact(input):
-        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. "
+        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as "
+                           "input. "
                            f"Got {input.dtype}")
     p = 2 if p in ("fro", None) else p
     return fb._C.linalg_vector_norm(input, p, dim, keepdim, dtype=dtype)

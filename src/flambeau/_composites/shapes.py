@@ -36,7 +36,7 @@ def atleast_2d(*tensors):
 
 @composite()
 def atleast_3d(*tensors):
-    """Each tensor with at least three dimensions: `(n,)` -> `(1, n, 1)`, `(m, n)` -> `(m, n, 1)`."""
+    """Each tensor with three or more dimensions: `(n,)` -> `(1, n, 1)`, `(m, n)` -> `(m, n, 1)`."""
     def f(t):
         if t.dim() == 0:
             return t.reshape(1, 1, 1)
@@ -150,13 +150,15 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
                            f"{repeats.dim()}-d {repeats.dtype}")
     if repeats.numel() != n:
         raise RuntimeError("repeat_interleave: repeats must have the same size as input along dim, "
-                           f"but got repeats.size(0) = {repeats.numel()} and input.size({dim}) = {n}")
+                           f"but got repeats.size(0) = {repeats.numel()} and input.size({dim}) = "
+                           f"{n}")
     if n and int(repeats.min()) < 0:
         raise RuntimeError("repeat_interleave: repeats can not be negative")
     ends = repeats.cumsum(0)
     total = int(ends[-1]) if n else 0
     _check_repeats(repeats, output_size, total)
-    where = fb.searchsorted(ends, fb.arange(total, device=ends.device, dtype=ends.dtype), right=True)
+    slots = fb.arange(total, device=ends.device, dtype=ends.dtype)
+    where = fb.searchsorted(ends, slots, right=True)
     return input.index_select(dim, where)
 
 

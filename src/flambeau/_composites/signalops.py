@@ -9,7 +9,8 @@ from ._register import composite
 def _window(name, window, n_fft, win_length, like):
     win_length = n_fft if win_length is None else win_length
     if not 0 < win_length <= n_fft:
-        raise RuntimeError(f"{name}: expected 0 < win_length <= n_fft, but got win_length={win_length} "
+        raise RuntimeError(f"{name}: expected 0 < win_length <= n_fft, but got "
+                           f"win_length={win_length} "
                            f"and n_fft={n_fft}")
     if window is None:
         window = fb.ones(win_length, dtype=like.real.dtype if like.is_complex() else like.dtype,
@@ -36,8 +37,10 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
     hop = n_fft // 4 if hop_length is None else hop_length
     if return_complex is None:
         if not input.is_complex() and not (window is not None and window.is_complex()):
-            raise RuntimeError("stft requires the return_complex parameter be given for real inputs, "
-                               "and will further require that return_complex=True in a future release")
+            raise RuntimeError("stft requires the return_complex parameter be given for real "
+                               "inputs, "
+                               "and will further require that return_complex=True in a future "
+                               "release")
         return_complex = True
     if not (input.is_floating_point() or input.is_complex()):
         raise RuntimeError(f"stft: expected a tensor of floating point or complex values, got "
@@ -74,7 +77,8 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     hop = n_fft // 4 if hop_length is None else hop_length
     win_len = n_fft if win_length is None else win_length
     if not input.is_complex():
-        raise RuntimeError("istft requires a complex-valued input tensor matching the output from stft "
+        raise RuntimeError("istft requires a complex-valued input tensor matching the output from "
+                           "stft "
                            "with return_complex=True.")
     if input.numel() == 0 or input.dim() not in (2, 3):
         raise RuntimeError("istft: expected a non-empty tensor with 2 or 3 dims, got shape "
@@ -82,7 +86,8 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     onesided = input.shape[-2] != n_fft if onesided is None else onesided
     want = n_fft // 2 + 1 if onesided else n_fft
     if input.shape[-2] != want:
-        raise RuntimeError(f"istft: expected the frequency dimension (3rd to the last) of the input "
+        raise RuntimeError("istft: expected the frequency dimension (3rd to the last) of the "
+                           "input "
                            f"tensor to be {want} for onesided={onesided}, got {input.shape[-2]}")
     if not 0 < hop <= win_len or not 0 < win_len <= n_fft:
         raise RuntimeError(f"istft: expected 0 < hop_length <= win_length <= n_fft, got "

@@ -25,7 +25,8 @@ def tensor_split(input, indices_or_sections, dim=0):
     [[0, 1, 2], [3, 4]]
     """
     if input.dim() == 0:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor "
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a "
+                           "tensor "
                            "with 0 dims")
     dim, where = wrap_dim(dim, input.dim()), indices_or_sections
     if isinstance(where, fb.Tensor):
@@ -34,7 +35,8 @@ def tensor_split(input, indices_or_sections, dim=0):
                                f"long and to be on cpu, but got {where.dtype} on {where.device}")
         if where.dim() > 1:
             raise RuntimeError("tensor_split expected tensor_indices_or_sections to be a "
-                               f"zero-dimensional or one-dimensional tensor, got {where.dim()} dims")
+                               f"zero-dimensional or one-dimensional tensor, got {where.dim()} "
+                               "dims")
         where = where.tolist()
     if isinstance(where, (tuple, list)):
         return _parts(input, [int(i) for i in where], dim)
@@ -48,9 +50,11 @@ def tensor_split(input, indices_or_sections, dim=0):
 def _check_split(name, input, need, dim, where):
     if input.dim() < need:
         raise RuntimeError(f"torch.{name} requires a tensor with at least {need} dimension"
-                           f"{'s' if need > 1 else ''}, but got a tensor with {input.dim()} dimensions!")
+                           f"{'s' if need > 1 else ''}, but got a tensor with {input.dim()} "
+                           "dimensions!")
     if isinstance(where, int) and (where == 0 or input.shape[dim] % where):
-        raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of "
+        raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size "
+                           "of "
                            f"the dimension {input.shape[dim]} is not divisible by the split_size "
                            f"{where}!")
     return tensor_split(input, where, dim)
@@ -90,10 +94,12 @@ def _sized(input, split_sizes, dim):
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     dim = wrap_dim(dim, input.dim())
     if any(s < 0 for s in split_sizes):
-        raise RuntimeError("split_with_sizes expects split_sizes have only non-negative entries, but "
+        raise RuntimeError("split_with_sizes expects split_sizes have only non-negative entries, "
+                           "but "
                            f"got split_sizes={list(split_sizes)}")
     if sum(split_sizes) != input.shape[dim]:
-        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {input.shape[dim]} "
+        raise RuntimeError("split_with_sizes expects split_sizes to sum exactly to "
+                           f"{input.shape[dim]} "
                            f"(input tensor's size at dimension {dim}), but got split_sizes="
                            f"{list(split_sizes)}")
     out, at = [], 0

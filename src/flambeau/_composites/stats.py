@@ -25,7 +25,8 @@ def _check_q(name, input, q, interpolation):
     if input.numel() == 0:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
-        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or "
+        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, "
+                           "midpoint or "
                            f"nearest, but got {interpolation}")
     return q
 
@@ -93,7 +94,8 @@ def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
 def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     """Mean of the elements that are not NaN."""
     if not (input.is_floating_point() or input.is_complex()):
-        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got "
+        raise RuntimeError("nanmean(): expected input to have floating point or complex dtype "
+                           "but got "
                            f"{input.dtype}")
     dims = list(range(input.dim())) if dim is None or dim == () or dim == [] else dim
     n = (~fb.isnan(input)).sum(dims, keepdim=keepdim)
@@ -124,7 +126,8 @@ def _weights(name, w, n):
         raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got "
                            f"{w.dim()} dims")
     if w.numel() != n:
-        raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in "
+        raise RuntimeError(f"cov(): expected {name} to have the same numel as there are "
+                           "observations in "
                            f"the input but got {w.numel()} != {n}")
 
 
@@ -146,7 +149,8 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     if fweights is not None:
         _weights("fweights", fweights, n)
         if fweights.is_floating_point() or fweights.is_complex() or fweights.dtype == fb.bool:
-            raise RuntimeError("cov(): expected fweights to have integral dtype but got fweights with "
+            raise RuntimeError("cov(): expected fweights to have integral dtype but got fweights "
+                               "with "
                                f"{fweights.dtype} dtype")
         if n and int(fweights.min()) < 0:
             raise RuntimeError("cov(): fweights cannot be negative")
@@ -154,7 +158,8 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     if aweights is not None:
         _weights("aweights", aweights, n)
         if not aweights.is_floating_point():
-            raise RuntimeError("cov(): expected aweights to have floating point dtype but got aweights "
+            raise RuntimeError("cov(): expected aweights to have floating point dtype but got "
+                               "aweights "
                                f"with {aweights.dtype} dtype")
         if n and float(aweights.min()) < 0:
             raise RuntimeError("cov(): aweights cannot be negative")
@@ -178,7 +183,8 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
 def corrcoef(input):
     """Pearson correlation matrix of variables (rows) over observations (columns)."""
     if input.dim() > 2:
-        raise RuntimeError("corrcoef(): expected input to have two or fewer dimensions but got an input "
+        raise RuntimeError("corrcoef(): expected input to have two or fewer dimensions but got an "
+                           "input "
                            f"with {input.dim()} dimensions")
     c = cov(input)
     if c.dim() == 0:
@@ -275,7 +281,8 @@ def _spacings(input, spacing, dims):
     if isinstance(spacing, fb.Tensor):
         spacing = [spacing]
     if len(spacing) != len(dims):
-        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar, or a list of "
+        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar, or a "
+                           "list of "
                            f"length equal to dims ({len(dims)}), but got a list of {len(spacing)}")
     return list(spacing)
 
@@ -290,7 +297,8 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     [3.0, 4.0, 5.0]
     """
     if edge_order not in (1, 2):
-        raise RuntimeError(f"torch.gradient only supports edge_order=1 and edge_order=2, got {edge_order}")
+        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2, got "
+                           f"{edge_order}")
     if dim is None:
         dims = list(range(input.dim()))
     else:
@@ -303,9 +311,11 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     for d, h in zip(dims, steps):
         n = x.shape[d]
         if n < edge_order + 1:
-            raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
+            raise RuntimeError("torch.gradient expected each dimension size to be at least "
+                               "edge_order+1")
         if isinstance(h, fb.Tensor) and h.numel() > 1 and h.shape[0] != n:
-            raise RuntimeError("torch.gradient expected each element of `spacing` to have a length equal "
+            raise RuntimeError("torch.gradient expected each element of `spacing` to have a "
+                               "length equal "
                                f"to the input's size {n} in dim {d}, got {h.shape[0]}")
         out.append(_gradient_along(x, d, h, edge_order, n))
     return tuple(out)
@@ -394,11 +404,14 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
     if not input.is_floating_point():
         raise RuntimeError(f"histogram: not implemented for {input.dtype}")
     if weight is not None and tuple(weight.shape) != tuple(input.shape):
-        raise RuntimeError("histogram: if weight tensor is provided it should have the same shape as "
-                           f"the input tensor excluding its innermost dimension, got input with shape "
+        raise RuntimeError("histogram: if weight tensor is provided it should have the same shape "
+                           "as "
+                           "the input tensor excluding its innermost dimension, got input with "
+                           "shape "
                            f"{list(input.shape)} and weight with shape {list(weight.shape)}")
     if weight is not None and weight.dtype != input.dtype:
-        raise RuntimeError("histogram: if weight tensor is provided, input tensor and weight tensor "
+        raise RuntimeError("histogram: if weight tensor is provided, input tensor and weight "
+                           "tensor "
                            f"should have the same dtype, but got {input.dtype} and {weight.dtype}")
     x = input.reshape(-1, 1)
     if range is None:
@@ -421,7 +434,8 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
     if isinstance(bins, int):
         bins = [bins] * k
     if len(bins) != k:
-        raise RuntimeError(f"histogramdd: expected {k} sequences of bin edges for a {k}-dimensional "
+        raise RuntimeError(f"histogramdd: expected {k} sequences of bin edges for a "
+                           f"{k}-dimensional "
                            f"histogram but got {len(bins)}")
     if range is None:
         lo = [0.0] * k if x.shape[0] == 0 else x.amin(0).tolist()

@@ -91,7 +91,8 @@ nonnegative = greater_than_eq(0.0)
 unit_interval = interval(0.0, 1.0)
 simplex = _make("Simplex()", lambda x: (x >= 0).all(-1) & ((x.sum(-1) - 1).abs() < 1e-6),
                 event_dim=1)
-lower_triangular = _make("LowerTriangular()", lambda x: (x.tril() == x).all(-2).all(-1), event_dim=2)
+lower_triangular = _make("LowerTriangular()", lambda x: (x.tril() == x).all(-2).all(-1),
+                         event_dim=2)
 lower_cholesky = _make("LowerCholesky()", lambda x: (x.tril() == x).all(-2).all(-1)
                        & (x.diagonal(0, -2, -1) > 0).all(-1), event_dim=2)
 corr_cholesky = _make("CorrCholesky()", lambda x: (x.tril() == x).all(-2).all(-1)

@@ -53,7 +53,8 @@ class Distribution:
                 if not bool(constraint.check(value).all()):
                     raise ValueError(
                         f"Expected parameter {name} ({type(value).__name__} of shape "
-                        f"{tuple(value.shape)}) of distribution {type(self).__name__} to satisfy the "
+                        f"{tuple(value.shape)}) of distribution {type(self).__name__} to satisfy "
+                        "the "
                         f"constraint {constraint}, but found invalid values:\n{value}")
 
     @property
@@ -82,9 +83,13 @@ class Distribution:
                 raise ValueError("Value is not broadcastable with batch_shape+event_shape: "
                                  f"{tuple(have)} vs {tuple(want)}.")
         s = self.support
-        if s is not None and not getattr(s, "is_dependent", False) and not bool(s.check(value).all()):
-            raise ValueError(f"Expected value argument (Tensor of shape {tuple(have)}) to be within the "
-                             f"support ({s}) of the distribution {self!r}, but found invalid values:\n"
+        if s is None or getattr(s, "is_dependent", False):
+            return
+        if not bool(s.check(value).all()):
+            raise ValueError(f"Expected value argument (Tensor of shape {tuple(have)}) to be "
+                             "within the "
+                             f"support ({s}) of the distribution {self!r}, but found invalid "
+                             "values:\n"
                              f"{value}")
 
     def sample(self, sample_shape=()):

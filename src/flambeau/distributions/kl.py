@@ -7,7 +7,13 @@ import flambeau as fb
 
 from .continuous import Beta, Exponential, Gamma, Laplace, LogNormal, Normal, Uniform
 from .discrete import (
-    Bernoulli, Binomial, Categorical, Geometric, OneHotCategorical, Poisson, _softplus,
+    Bernoulli,
+    Binomial,
+    Categorical,
+    Geometric,
+    OneHotCategorical,
+    Poisson,
+    _softplus,
 )
 from .distribution import sum_right
 from .multivariate import Dirichlet, Independent, MultivariateNormal
@@ -38,7 +44,8 @@ def kl_divergence(p, q):
         for b in type(q).__mro__:
             if (a, b) in _RULES:
                 return _RULES[a, b](p, q)
-    raise NotImplementedError(f"No KL(p || q) is implemented for p type {type(p).__name__} and q type "
+    raise NotImplementedError(f"No KL(p || q) is implemented for p type {type(p).__name__} and q "
+                              "type "
                               f"{type(q).__name__}")
 
 
@@ -133,7 +140,8 @@ def _mvn(p, q):
     batch = fb.broadcast_shapes(p.batch_shape, q.batch_shape)
     low = q._low.expand(*batch, n, n)
     z = fb.linalg.solve_triangular(low, p._low.expand(*batch, n, n), upper=False)
-    d = fb.linalg.solve_triangular(low, (q.loc - p.loc).unsqueeze(-1).expand(*batch, n, 1), upper=False)
+    d = fb.linalg.solve_triangular(low, (q.loc - p.loc).unsqueeze(-1).expand(*batch, n, 1),
+                                   upper=False)
     return half + 0.5 * (z.square().sum(-1).sum(-1) + d.square().sum(-1).sum(-1) - n)
 
 

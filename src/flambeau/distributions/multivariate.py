@@ -66,12 +66,14 @@ class MultivariateNormal(Distribution):
                  validate_args=None):
         given = [m for m in (covariance_matrix, precision_matrix, scale_tril) if m is not None]
         if len(given) != 1:
-            raise ValueError("Exactly one of covariance_matrix or precision_matrix or scale_tril may be "
+            raise ValueError("Exactly one of covariance_matrix or precision_matrix or scale_tril "
+                             "may be "
                              "specified.")
         if loc.dim() < 1:
             raise ValueError("loc must be at least one-dimensional.")
         if given[0].dim() < 2:
-            raise ValueError("the matrix must be at least two-dimensional, with optional leading batch "
+            raise ValueError("the matrix must be at least two-dimensional, with optional leading "
+                             "batch "
                              "dimensions")
         batch = fb.broadcast_shapes(given[0].shape[:-2], loc.shape[:-1])
         n = loc.shape[-1]
@@ -87,7 +89,8 @@ class MultivariateNormal(Distribution):
             self._low = m if key == "scale_tril" else fb.linalg.cholesky(m)
 
     def __getattr__(self, name):
-        if name in ("scale_tril", "covariance_matrix", "precision_matrix") and "_low" in self.__dict__:
+        forms = ("scale_tril", "covariance_matrix", "precision_matrix")
+        if name in forms and "_low" in self.__dict__:
             low = self._low
             if name == "scale_tril":
                 return low
@@ -103,7 +106,8 @@ class MultivariateNormal(Distribution):
                           scale_tril=self._low.expand(*batch_shape, n, n), validate_args=False)
 
     def rsample(self, sample_shape=()):
-        z = fb.randn(self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device)
+        z = fb.randn(self._extended_shape(sample_shape), dtype=self.loc.dtype,
+                     device=self.loc.device)
         return self.loc + (self._low @ z.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, value):
@@ -125,7 +129,8 @@ class Independent(Distribution):
     def __init__(self, base_distribution, reinterpreted_batch_ndims, validate_args=None):
         n, b = reinterpreted_batch_ndims, base_distribution
         if n > len(b.batch_shape):
-            raise ValueError("Expected reinterpreted_batch_ndims <= len(base_distribution.batch_shape), "
+            raise ValueError("Expected reinterpreted_batch_ndims <= "
+                             "len(base_distribution.batch_shape), "
                              f"actual {n} vs {len(b.batch_shape)}")
         self.base_dist, self.reinterpreted_batch_ndims = b, n
         cut = len(b.batch_shape) - n
@@ -196,7 +201,8 @@ class MixtureSameFamily(Distribution):
 
     def log_prob(self, value):
         x = value.unsqueeze(-1 - len(self._event_shape))
-        return fb.logsumexp(self._component.log_prob(x) + fb.log_softmax(self._mixture.logits, -1), -1)
+        return fb.logsumexp(self._component.log_prob(x) + fb.log_softmax(self._mixture.logits,
+                                                                         -1), -1)
 
     def cdf(self, value):
         return (self._component.cdf(value.unsqueeze(-1)) * self._mixture.probs).sum(-1)

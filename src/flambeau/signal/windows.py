@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import flambeau as fb
 
-__all__ = """bartlett blackman cosine exponential gaussian general_cosine general_hamming hamming
-hann kaiser nuttall""".split()
+__all__ = [*"""bartlett blackman cosine exponential gaussian general_cosine general_hamming hamming
+hann kaiser nuttall""".split()]
 
 
 def _setup(name, M, dtype, layout, device):
@@ -79,7 +79,8 @@ def kaiser(M, *, beta=12.0, sym=True, dtype=None, layout=None, device=None, requ
     k, n = _points(M, sym, device)
     z = 2 * k / n - 1
     w = fb.i0(beta * (1 - z * z).clamp(min=0).sqrt())
-    return _done(w / fb.i0(fb.full((), beta, dtype=fb.float64, device=device)), dtype, requires_grad)
+    return _done(w / fb.i0(fb.full((), beta, dtype=fb.float64, device=device)), dtype,
+                 requires_grad)
 
 
 def general_cosine(M, *, a, sym=True, dtype=None, layout=None, device=None, requires_grad=False):
