@@ -20,8 +20,8 @@ def atleast_1d(*tensors):
     """Each tensor with at least one dimension (a tuple when several are given).
 
     >>> import flambeau as fb
-    >>> fb.atleast_1d(fb.tensor(2.0)).shape
-    torch.Size([1])
+    >>> tuple(fb.atleast_1d(fb.tensor(2.0)).shape)
+    (1,)
     """
     return _each("atleast_1d", lambda t: t.reshape(1) if t.dim() == 0 else t, tensors)
 
