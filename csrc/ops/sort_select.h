@@ -62,7 +62,7 @@ inline bool any_beats(const T* x, T limit) {
   return hit;
 }
 
-// The k best words in any order, in words[0, k). Room: n + k words.
+// The k best words, best first, in words[0, k). Room: n + k words.
 template <class T, bool largest>
 void gather_best(const T* x, int64_t n, int64_t k, Word<T>* words) {
   constexpr KeyOf<T> flip = largest ? ~KeyOf<T>(0) : 0;
@@ -72,6 +72,12 @@ void gather_best(const T* x, int64_t n, int64_t k, Word<T>* words) {
     for (int64_t i = 0; i < n && m < k; ++i) {
       words[m] = word_of(x[i], i, flip);
       m += words[m] <= last;
+    }
+    if constexpr (sizeof(T) == 8) {
+      std::sort(words, words + k);
+    } else {
+      uint64_t* s = sort_words(words, words + k, k, 32, 32);
+      if (s != words) std::copy_n(s, k, words);
     }
     return;
   }
@@ -93,23 +99,15 @@ void gather_best(const T* x, int64_t n, int64_t k, Word<T>* words) {
     last = words[k - 1];
     m = k;
   }
+  std::sort(words, words + k);
 }
 
-// The k best words, best first, in words[0, k). Room: kFewBest words when k is no more, else n + k.
+// The same; a small k keeps its words in order as it goes and has room for kFewBest of them.
 template <class T, bool largest>
 void best_of_row(const T* x, int64_t n, int64_t k, Word<T>* words) {
   using K = KeyOf<T>;
   constexpr K flip = largest ? ~K(0) : 0;
-  if (k > kFewBest) {
-    gather_best<T, largest>(x, n, k, words);
-    if constexpr (sizeof(T) != 8) {
-      uint64_t* s = sort_words(words, words + k, k, 32, 32);
-      if (s != words) std::copy_n(s, k, words);
-    } else {
-      std::sort(words, words + k);
-    }
-    return;
-  }
+  if (k > kFewBest) return gather_best<T, largest>(x, n, k, words);
   for (int64_t i = 0; i < k; ++i) words[i] = word_of(x[i], i, flip);
   std::sort(words, words + k);
   auto offer = [&](int64_t i) {

@@ -155,18 +155,6 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     return input.scatter_reduce(d, full, source, reduce, include_self=include_self)
 
 
-@composite(method=True, out=True)
-def msort(input):
-    """`input` sorted along dim 0, ascending."""
-    return fb.sort(input, dim=0)[0]
-
-
-@composite(method=True)
-def argsort(input, dim=-1, descending=False, stable=False):
-    """Indices that sort `input` along `dim`, int64."""
-    return fb.sort(input, dim=dim, descending=descending, stable=stable)[1]
-
-
 @composite(out=True)
 def isin(elements, test_elements, *, assume_unique=False, invert=False):
     """Bool tensor: which elements occur in `test_elements` (either may be a number).
@@ -224,32 +212,6 @@ def unravel_index(indices, shape):
         out.append(fb.remainder(rest, max(n, 1)))
         rest = fb.div(rest, max(n, 1), rounding_mode="floor")
     return tuple(reversed(out))
-
-
-@composite(method=True)
-def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
-    """`input` without repeats that follow each other; optionally inverse indices and counts.
-
-    >>> import flambeau as fb
-    >>> fb.unique_consecutive(fb.tensor([1, 1, 2, 1])).tolist()
-    [1, 2, 1]
-    """
-    x = input.reshape(-1) if dim is None else input.movedim(dim, 0)
-    n = x.shape[0]
-    new = fb.ones(n, dtype=fb.bool, device=x.device)
-    if n > 1:
-        step = (x[1:] != x[:-1]).reshape(n - 1, -1).any(1)
-        new = fb.cat([new[:1], step])
-    start = fb.nonzero(new).reshape(-1)
-    vals = x.index_select(0, start)
-    out = [vals if dim is None else vals.movedim(0, dim)]
-    if return_inverse:
-        inv = new.to(fb.int64).cumsum(0) - 1
-        out.append(inv.reshape(input.shape) if dim is None else inv)
-    if return_counts:
-        ends = fb.cat([start[1:], start.new_full((1,), n)]) if n else start
-        out.append(ends - start)
-    return out[0] if len(out) == 1 else tuple(out)
 
 
 @composite(method=True, out="exact")

@@ -102,25 +102,6 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     return fb.nansum(input, dims, keepdim=keepdim, dtype=dtype) / n
 
 
-@composite(method=True, out=True)
-def nanmedian(input, dim=None, keepdim=False):
-    """Median (the lower of two) of the elements that are not NaN; with `dim` also its index."""
-    x = input.reshape(-1) if dim is None or input.dim() == 0 else input.movedim(dim, -1)
-    if x.numel() == 0 and dim is None:
-        return fb.median(input)
-    vals, at = fb.sort(x, dim=-1, stable=True)
-    n = (~fb.isnan(x)).sum(-1, keepdim=True)
-    k = fb.div(n - 1, 2, rounding_mode="floor").clamp(min=0)
-    v, i = vals.gather(-1, k), at.gather(-1, k)
-    if dim is None:
-        return v.reshape(())
-    if input.dim() == 0:
-        return named("nanmedian", "values indices", v.reshape(()), i.reshape(()))
-    d = wrap_dim(dim, input.dim())
-    v, i = (t.movedim(-1, d) if keepdim else t.squeeze(-1) for t in (v, i))
-    return named("nanmedian", "values indices", v, i)
-
-
 def _weights(name, w, n):
     if w.dim() > 1:
         raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got "

@@ -1,0 +1,214 @@
+// Distinct values: unique and unique_consecutive, of elements or of slices along a dimension.
+#include <cstring>
+#include <vector>
+
+#include "../core/registry.h"
+#include "sort_keys.h"
+
+namespace flambeau {
+namespace {
+
+struct Wanted {
+  bool inverse, counts;
+};
+struct Distinct {
+  Tensor values, inverse, counts;
+};
+Value answer(const Distinct& d, Wanted w) {
+  if (!w.inverse && !w.counts) return d.values;
+  Tensors r{d.values};
+  if (w.inverse) r.push_back(d.inverse);
+  if (w.counts) r.push_back(d.counts);
+  return r;
+}
+
+// Runs of an order: starts[i] is where run i begins; the last entry is n.
+Tensor counts_of(const std::vector<int64_t>& starts) {
+  int64_t m = int64_t(starts.size()) - 1;
+  Tensor t = empty({m}, DType::I64);
+  int64_t* c = t.data<int64_t>();
+  for (int64_t i = 0; i < m; ++i) c[i] = starts[size_t(i + 1)] - starts[size_t(i)];
+  return t;
+}
+// Every position gets its run's number; place(i): the position that stands at i in the order.
+template <class F>
+Tensor inverse_of(const std::vector<int64_t>& starts, F&& place) {
+  Tensor t = empty({starts.back()}, DType::I64);
+  int64_t* o = t.data<int64_t>();
+  for (size_t r = 0; r + 1 < starts.size(); ++r)
+    for (int64_t i = starts[r]; i < starts[r + 1]; ++i) o[place(i)] = int64_t(r);
+  return t;
+}
+// Run starts of an order of n things; same(i): whether thing i equals thing i - 1.
+template <class F>
+std::vector<int64_t> run_starts(int64_t n, F&& same) {
+  std::vector<int64_t> starts;
+  for (int64_t i = 0; i < n; ++i)
+    if (i == 0 || !same(i)) starts.push_back(i);
+  starts.push_back(n);
+  return starts;
+}
+
+// Integers of a small range: a count for each possible value.
+template <class T>
+void unique_by_table(const T* x, int64_t n, KeyOf<T> low, int64_t size, Wanted w, Distinct& d) {
+  Scratch<uint32_t> table(size);
+  uint32_t* c = table.get();
+  std::fill_n(c, size, 0u);
+  for (int64_t i = 0; i < n; ++i) ++c[key_of(x[i]) - low];
+  int64_t m = size - std::count(c, c + size, 0u), at = 0;
+  d.values = empty({m}, dtype_of<T>);
+  if (w.counts) d.counts = empty({m}, DType::I64);
+  T* v = d.values.data<T>();
+  int64_t* count = w.counts ? d.counts.data<int64_t>() : nullptr;
+  for (int64_t k = 0; k < size; ++k) {
+    if (!c[k]) continue;
+    v[at] = value_of_key<T>(KeyOf<T>(k) + low);
+    if (count) count[at] = c[k];
+    c[k] = uint32_t(at++);
+  }
+  if (!w.inverse) return;
+  d.inverse = empty({n}, DType::I64);
+  int64_t* o = d.inverse.data<int64_t>();
+  for (int64_t i = 0; i < n; ++i) o[i] = c[key_of(x[i]) - low];
+}
+
+template <class T>
+void unique_elements(const Tensor& x, Wanted w, Distinct& d) {
+  int64_t n = x.numel();
+  const T* v = x.data<T>();
+  if constexpr (!kFloating<T>) {
+    auto r = key_range(v, n, KeyOf<T>(0));
+    auto span = r.high - r.low;
+    if (n && span < KeyOf<T>(std::max<int64_t>(1024, 2 * n)) && span < (1u << 31))
+      return unique_by_table(v, n, r.low, int64_t(span) + 1, w, d);
+  }
+  std::vector<int64_t> starts;
+  auto pick = [&](auto&& value) {  // the first value of each run
+    d.values = empty({int64_t(starts.size()) - 1}, x.dtype());
+    T* o = d.values.template data<T>();
+    for (size_t i = 0; i + 1 < starts.size(); ++i) o[i] = value(starts[i]);
+  };
+  if (!w.inverse) {
+    Tensor s = sorted_values(x);
+    const T* p = s.data<T>();
+    starts = run_starts(n, [&](int64_t i) { return p[i] == p[i - 1]; });
+    pick([&](int64_t i) { return p[i]; });
+  } else {
+    Scratch<uint64_t> words(std::max<int64_t>(2 * n, 1));
+    KeyRange<KeyOf<T>> range;
+    uint64_t* s = order_row(v, n, false, words.get(), words.get() + n, range);
+    if (range.exact && range.bits() <= 32)
+      starts = run_starts(n, [&](int64_t i) { return s[i] >> 32 == s[i - 1] >> 32; });
+    else
+      starts = run_starts(
+          n, [&](int64_t i) { return v[uint32_t(s[i])] == v[uint32_t(s[i - 1])]; });
+    pick([&](int64_t i) { return v[uint32_t(s[i])]; });
+    d.inverse = inverse_of(starts, [&](int64_t i) { return int64_t(uint32_t(s[i])); });
+  }
+  if (w.counts) d.counts = counts_of(starts);
+}
+
+// The slices of t along dim as contiguous rows.
+Tensor slices_along(const Tensor& t, int64_t dim, const char* op) {
+  FB_CHECK_INDEX(t.dim(), op, "(): Dimension specified as ", dim, " but tensor has no dimensions");
+  int empty_dims = 0;
+  for (int64_t s : t.shape()) empty_dims += s == 0;
+  FB_CHECK(!empty_dims || (empty_dims == 1 && t.shape()[int(dim)] == 0), op, ": There are 0 sized "
+           "dimensions, and they aren't selected, so unique cannot be applied to ", describe(t));
+  return contiguous(movedim(t, {dim}, {0}));
+}
+
+template <class T>
+bool equal_rows(const T* a, const T* b, int64_t width) {
+  for (int64_t i = 0; i < width; ++i)
+    if (a[i] != b[i]) return false;
+  return true;
+}
+
+// Distinct rows of x: neighbours only, or all of them in lexicographic order.
+template <class T>
+Distinct unique_rows(const Tensor& t, int64_t dim, const Tensor& x, bool consecutive, Wanted w) {
+  int64_t n = x.shape()[0], width = n ? x.numel() / n : 0;
+  const T* v = x.data<T>();
+  std::vector<uint32_t> order(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) order[size_t(i)] = uint32_t(i);
+  if constexpr (!std::is_same_v<T, c64> && !std::is_same_v<T, c128>)
+    if (!consecutive)
+      std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+        const T *p = v + a * width, *q = v + b * width;
+        for (int64_t i = 0; i < width; ++i) {
+          auto k = key_of(p[i]), l = key_of(q[i]);
+          if (k != l) return k < l;
+        }
+        return false;
+      });
+  std::vector<int64_t> starts = run_starts(n, [&](int64_t i) {
+    return equal_rows(v + order[size_t(i)] * width, v + order[size_t(i - 1)] * width, width);
+  });
+  Tensor first = empty({int64_t(starts.size()) - 1}, DType::I64);
+  for (size_t i = 0; i + 1 < starts.size(); ++i)
+    first.data<int64_t>()[i] = order[size_t(starts[i])];
+  Distinct d;
+  d.values = index_select(t, dim, first);
+  if (w.inverse) d.inverse = inverse_of(starts, [&](int64_t i) { return int64_t(order[size_t(i)]); });
+  if (w.counts) d.counts = counts_of(starts);
+  return d;
+}
+
+Value unique_along(const Tensor& t, int64_t dim, bool consecutive, Wanted w) {
+  const char* op = consecutive ? "unique_consecutive" : "unique";
+  dim = wrap_dim(dim, t.dim(), op);
+  Tensor x = slices_along(t, dim, op);
+  return dispatch_all(x.dtype(), [&](auto tag) {
+    return answer(unique_rows<typename decltype(tag)::type>(t, dim, x, consecutive, w), w);
+  });
+}
+
+Value unique(Args& a) {
+  NoGrad off;
+  Tensor t = a.tensor(0);
+  Wanted w{a.flag(2), a.flag(3)};
+  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()), "\"unique\" not implemented for '", t.dtype(),
+              "': complex numbers have no order");
+  FB_CHECK(t.numel() < (int64_t(1) << 32), "unique: at most 2**32 elements, got ", t.numel());
+  if (a.given(4)) return unique_along(t, a.integer(4), false, w);
+  Distinct d;
+  Tensor x = view(contiguous(t), {t.numel()});
+  dispatch_ordered(x.dtype(), [&](auto tag) {
+    unique_elements<typename decltype(tag)::type>(x, w, d);
+  });
+  if (w.inverse) d.inverse = view(d.inverse, t.shape());
+  return answer(d, w);
+}
+
+Value unique_consecutive(Args& a) {
+  NoGrad off;
+  Tensor t = a.tensor(0);
+  Wanted w{a.flag(1), a.flag(2)};
+  if (a.given(3)) return unique_along(t, a.integer(3), true, w);
+  Distinct d;
+  Tensor x = view(contiguous(t), {t.numel()});
+  dispatch_all(x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T* v = x.data<T>();
+    auto starts = run_starts(x.numel(), [&](int64_t i) { return v[i] == v[i - 1]; });
+    d.values = empty({int64_t(starts.size()) - 1}, x.dtype());
+    for (size_t i = 0; i + 1 < starts.size(); ++i) d.values.data<T>()[i] = v[starts[i]];
+    if (w.inverse) d.inverse = view(inverse_of(starts, [](int64_t i) { return i; }), t.shape());
+    if (w.counts) d.counts = counts_of(starts);
+  });
+  return answer(d, w);
+}
+
+#define FB_WANTED "bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor"
+Register rows({
+    {"unique(Tensor input, bool sorted=True, " FB_WANTED, kFM, unique,
+     "The distinct elements in order (slices along `dim`); with them, where each element's value "
+     "stands among them, and how often it occurs."},
+    {"unique_consecutive(Tensor input, " FB_WANTED, kFM, unique_consecutive,
+     "The elements (slices along `dim`) without repeats that follow each other."},
+});
+
+}  // namespace
+}  // namespace flambeau
