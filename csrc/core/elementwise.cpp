@@ -126,6 +126,7 @@ void resize_out(const Tensor& out, const Dims& shape, const char* op) {
 // Inputs that share memory with `out` in another arrangement are copied first.
 void run_overlap_safe(ElemKernel k, DType compute, DType result, const Tensor& out,
                       const Tensor* in, int n, const double* p) {
+  if (out.numel() == 0) return;
   for (int d = 0; d < out.dim(); ++d)
     FB_CHECK(out.strides()[d] != 0 || out.shape()[d] <= 1,
              "unsupported operation: more than one element of the written-to tensor refers to a "
@@ -140,6 +141,23 @@ void run_overlap_safe(ElemKernel k, DType compute, DType result, const Tensor& o
   }
   run_elementwise(k, compute, result, out, safe, n, p);
 }
+
+namespace {
+// The operand that is about to be overwritten, for the graph: its history, and a copy of its
+// values where the derivative reads them.
+Tensor before_write(const ElemRow& row, const Tensor& out, const Tensor* in, int i) {
+  ElemOp op;
+  op.row = &row;
+  Tensor t;
+  {
+    NoGrad off;
+    t = op.saves(Inputs(in, in + row.arity)).inputs >> i & 1 ? clone(out) : alias(out);
+  }
+  Edge e = gradient_edge(out);
+  if (e.node) set_history(t, e.node, e.nr);
+  return t;
+}
+}  // namespace
 
 DType result_type(const Tensor* const* in, int n) {
   // Tensors with dimensions decide; 0-d ones, then numbers, only by a higher category.
@@ -244,12 +262,8 @@ Tensor elementwise_into(const ElemRow& row, const Tensor* in, const double* p, i
   bool grad = inplace && is_inexact(out.dtype()) && any_grad(in, row.arity);
   if (grad) {
     Inputs kept(in, in + row.arity);
-    for (Tensor& t : kept)
-      if (t.is(out)) {
-        t = alias(out);
-        Edge e = gradient_edge(out);
-        if (e.node) set_history(t, e.node, e.nr);
-      }
+    for (int i = 0; i < row.arity; ++i)
+      if (kept[i].is(out)) kept[i] = before_write(row, out, in, i);
     carrier = alias(out);
     if (row.keep == Keep::Out || row.keep == Keep::Both) {
       // The output is saved after the write, at the version it will then have.

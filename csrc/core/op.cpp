@@ -77,7 +77,7 @@ Outputs apply_all(Op& op, const Inputs& in) {
   for (const Tensor& t : in)
     if (t.defined()) {
       device = t.device();
-      break;
+      if (t.dim() || !device.is_cpu()) break;  // a 0-d tensor of the host joins any device
     }
   for (const Tensor& t : in)
     FB_CHECK(!t.defined() || t.device() == device || (t.dim() == 0 && t.device().is_cpu()),

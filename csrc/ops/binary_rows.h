@@ -71,9 +71,10 @@
   X(threshold_backward, Same, kReal, In, b > T(0) ? a : T(0), g * greater_mask(B(), 0.),          \
     Tensor(), "Gradient a where b > 0.")                                                          \
   X(sigmoid_backward, Same, kFltCpx, In, a * math::conj(b * (T(1) - b)),                          \
-    g * B() * (1. - B()), g * conj(A()) * (1. - B() * 2.), "Gradient of sigmoid at its output b.") \
+    g * B() * (1. - B()), conj(g) * A() * conj(1. - B() * 2.),                                    \
+    "Gradient of sigmoid at its output b.")                                                       \
   X(tanh_backward, Same, kFltCpx, In, a * math::conj(T(1) - b * b), g * (1. - B() * B()),         \
-    g * conj(A()) * B() * -2., "Gradient of tanh at its output b.")                               \
+    conj(g) * A() * conj(B()) * -2., "Gradient of tanh at its output b.")                         \
   X(silu_backward, Same, kFltCpx, In, math::silu_grad(a, b), g * silu_slope(B()),                 \
     g * A() * silu_curve(B()), "Gradient of silu at its input b.")                                \
   X(gelu_erf_backward, Same, kFlt, In, a * math::gelu_grad(b), g * gelu_slope(B()),               \

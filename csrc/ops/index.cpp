@@ -109,6 +109,9 @@ Plan make_plan(const Tensor& t, const Tensors& raw) {
   if (gap) p.at = 0;
   for (int d = 0; d < t.dim(); ++d)
     if (std::find(p.dims.begin(), p.dims.end(), d) == p.dims.end()) p.rest.push_back(d);
+  bool known = !t.is_meta();
+  for (const Tensor& i : idx) known = known && !(i.defined() && i.is_meta());
+  if (!known) return p;  // shapes only
   p.offsets = zeros(p.index_shape, DType::I64);
   int64_t* o = p.offsets.data<int64_t>();
   int64_t n = p.offsets.numel();

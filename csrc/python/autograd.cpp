@@ -6,6 +6,9 @@
 #include <frameobject.h>
 #include <structmember.h>
 
+#include <cstring>
+#include <map>
+
 #include "../core/elementwise.h"
 #include "../cpu/parallel.h"
 #include "py.h"
@@ -199,7 +202,8 @@ PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc
                             {Py_tp_doc, const_cast<char*>("A node of the recorded graph.")},
                             {0, nullptr}};
 PyType_Spec node_spec = {"flambeau.autograd.Node", sizeof(PyNode), 0,
-                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_slots};
+                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                         node_slots};
 
 // Module functions ----------------------------------------------------------------------------
 
@@ -460,10 +464,26 @@ PyMethodDef autograd_tensor_methods[] = {
     {"_remove_hook", m_remove_hook, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
+// A subtype of Node for each name, so that type(y.grad_fn).__name__ tells the operation.
+static PyTypeObject* node_type(const std::string& name) {
+  static std::map<std::string, PyTypeObject*> types;
+  PyTypeObject*& t = types[name];
+  if (!t) {
+    static PyType_Slot none[] = {{0, nullptr}};
+    const char* full = strdup(("flambeau.autograd." + name).c_str());  // the type keeps it
+    PyType_Spec s = {full, sizeof(PyNode), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                     none};
+    Obj bases(Py_BuildValue("(O)", NodeType));
+    t = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpecWithBases(&s, bases.get())));
+  }
+  return t;
+}
+
 PyObject* wrap_node(const Ref<Node>& n) {
   if (!n) Py_RETURN_NONE;
   if (n->pyobj) return Obj::borrow(static_cast<PyObject*>(n->pyobj)).release();
-  PyObject* o = check(NodeType->tp_alloc(NodeType, 0));
+  PyTypeObject* type = node_type(n->name());
+  PyObject* o = check(type->tp_alloc(type, 0));
   n->retain();
   reinterpret_cast<PyNode*>(o)->node = n.get();
   n->pyobj = o;

@@ -526,7 +526,23 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
     if (parse(sig, args, n, kwnames, all, out && (sig.row->forms & kOut))) return run(f, sig, all);
   }
   no_match(f, args, n, kwnames);
-  FB_CATCH(nullptr)
+  }
+  catch (Error& e) {
+    // The text of an error begins with the function's name, unless it has it already.
+    const char* name = PyUnicode_AsUTF8(reinterpret_cast<FunctionObject*>(self)->name);
+    if (e.kind != ErrorKind::Python && e.text.find(name) == std::string::npos)
+      e.text = std::string(name) + "(): " + e.text;
+    try {
+      throw;
+    } catch (...) {
+      set_exception();
+    }
+    return nullptr;
+  }
+  catch (...) {
+    set_exception();
+    return nullptr;
+  }
 }
 
 PyObject* function_get(PyObject* self, PyObject* obj, PyObject*) {
