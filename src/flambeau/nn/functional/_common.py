@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 
+from flambeau import _C
+
 REDUCTIONS = ("none", "mean", "sum")
 
 
@@ -50,3 +52,8 @@ def shape_text(t):
 def put_in_place(input, value):
     """Write ``value`` into ``input`` for the ``inplace=True`` forms; returns ``input``."""
     return input.copy_(value)
+
+
+def vector_norm(x, p=2.0, dim=None, keepdim=False):
+    """The p-norm of ``x`` along ``dim``, or of all its elements."""
+    return _C.linalg_vector_norm(x, p, None if dim is None else [dim], keepdim)

@@ -5,17 +5,42 @@ from __future__ import annotations
 import flambeau as fb
 from flambeau import _C
 
-from ._common import put_in_place
+from ._common import put_in_place, vector_norm
 
 # These take PyTorch's arguments in the core already.
 sigmoid = fb.sigmoid
 tanh = fb.tanh
-prelu = fb.prelu
 hardshrink = fb.hardshrink
 gelu = _C.gelu
 softplus = _C.softplus
 softshrink = _C.softshrink
-logsigmoid = _C.logsigmoid
+logsigmoid = _C.log_sigmoid
+
+# SELU's constants, for which mean 0 and variance 1 are a fixed point of the layer's map.
+_SELU = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
+
+
+def prelu(input, weight):
+    """x where x > 0, else weight x; ``weight`` has one value, or one for each channel (dim 1).
+
+    RuntimeError when the number of weights fits neither.
+
+    >>> import flambeau as fb
+    >>> fb.nn.functional.prelu(fb.tensor([-2.0, 3.0]), fb.tensor([0.5])).tolist()
+    [-1.0, 3.0]
+    """
+    if weight.numel() != 1:
+        channels = input.shape[1] if input.dim() > 1 else 1
+        if weight.dim() != 1 or weight.shape[0] != channels:
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight.numel()} and channel size = {channels} (input shape "
+                f"{list(input.shape)}, weight shape {list(weight.shape)})"
+            )
+        weight = weight.reshape(-1, *(1,) * (input.dim() - 2))
+    elif weight.dim():
+        weight = weight.reshape(())
+    return fb.where(input > 0, input, input * weight)
 
 
 def relu(input, inplace=False):
@@ -35,12 +60,7 @@ def relu_(input):
 
 def _maybe_in_place(name, input, inplace, *args):
     """Call the core's ``name`` on ``input``, or its in-place form ``name_``."""
-    if not inplace:
-        return getattr(_C, name)(input, *args)
-    method = getattr(_C, name + "_", None)
-    if method is None:
-        return put_in_place(input, getattr(_C, name)(input, *args))
-    return method(input, *args)
+    return getattr(_C, name + "_" if inplace else name)(input, *args)
 
 
 def relu6(input, inplace=False):
@@ -65,22 +85,24 @@ def elu_(input, alpha=1.0):
 
 def selu(input, inplace=False):
     """Scaled ELU with the self-normalising constants (Klambauer et al. 2017)."""
-    return _maybe_in_place("selu", input, inplace)
+    return _maybe_in_place("elu", input, inplace, *_SELU)
 
 
 def selu_(input):
     """In-place ``selu``."""
-    return _maybe_in_place("selu", input, True)
+    return selu(input, inplace=True)
 
 
 def celu(input, alpha=1.0, inplace=False):
     """max(0, x) + min(0, alpha (exp(x / alpha) - 1)), elementwise (Barron 2017)."""
-    return _maybe_in_place("celu", input, inplace, alpha)
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return _maybe_in_place("elu", input, inplace, alpha, 1.0, 1.0 / alpha)
 
 
 def celu_(input, alpha=1.0):
     """In-place ``celu``."""
-    return _maybe_in_place("celu", input, True, alpha)
+    return celu(input, alpha, inplace=True)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
@@ -248,7 +270,7 @@ def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     >>> fb.nn.functional.normalize(fb.tensor([[0.0, 2.0]])).tolist()
     [[0.0, 1.0]]
     """
-    norm = input.norm(p, dim, keepdim=True).clamp_min(eps)
+    norm = vector_norm(input, p, dim, True).clamp_min(eps)
     if out is not None:
         return fb.div(input, norm, out=out)
     return input / norm

@@ -10,7 +10,64 @@ from flambeau import _C
 from .activation import softmax
 from .dropout import dropout
 
-scaled_dot_product_attention = _C.scaled_dot_product_attention
+
+def _score_mask(attn_mask, is_causal, scores):
+    """The mask as what is added to the scores, or None."""
+    if is_causal:
+        if attn_mask is not None:
+            raise RuntimeError("Explicit attn_mask should not be set when is_causal=True")
+        ones = fb.ones(scores.shape[-2:], dtype=fb.bool, device=scores.device)
+        return scores.masked_fill(ones.tril().logical_not(), float("-inf"))
+    if attn_mask is None:
+        return scores
+    if attn_mask.dtype == fb.bool:
+        return scores.masked_fill(attn_mask.logical_not(), float("-inf"))
+    if attn_mask.dtype != scores.dtype:
+        raise RuntimeError(
+            f"Expected attn_mask dtype to be bool or to match query dtype, but got "
+            f"attn_mask.dtype: {attn_mask.dtype} and query.dtype: {scores.dtype} instead."
+        )
+    return scores + attn_mask
+
+
+def _dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None,
+    enable_gqa=False,
+):  # fmt: skip
+    """softmax(query key^T scale + mask) value, over (*, L, E), (*, S, E) and (*, S, V): (*, L, V).
+
+    A bool mask keeps where it is True, a float one is added; a query that may see no key gives
+    0. ``enable_gqa`` shares each key head among several query heads (dimension -3). ``scale``
+    defaults to 1 / sqrt(E). RuntimeError for shapes that clash.
+
+    >>> import flambeau as fb
+    >>> q = fb.zeros(1, 2, 4)
+    >>> fb.nn.functional.scaled_dot_product_attention(q, q, fb.ones(1, 2, 3)).sum().item()
+    6.0
+    """
+    if query.dim() < 2 or key.dim() < 2 or query.shape[-1] != key.shape[-1]:
+        raise RuntimeError(
+            "scaled_dot_product_attention: query (*, L, E) and key (*, S, E) must end in the "
+            f"same size, but got {list(query.shape)} and {list(key.shape)}"
+        )
+    if enable_gqa:
+        repeat = query.shape[-3] // key.shape[-3]
+        key, value = (t.repeat_interleave(repeat, -3) for t in (key, value))
+    root = math.sqrt(1.0 / math.sqrt(query.shape[-1]) if scale is None else abs(scale))
+    sign = -1.0 if scale is not None and scale < 0 else 1.0
+    scores = (query * (root * sign)) @ (key * root).transpose(-2, -1)
+    masked = _score_mask(attn_mask, is_causal, scores)
+    weights = softmax(masked, -1)
+    if attn_mask is not None:
+        blind = (masked == float("-inf")).all(-1, keepdim=True)
+        weights = weights.masked_fill(blind, 0.0)
+    if dropout_p > 0.0:
+        weights = dropout(weights, dropout_p)
+    return weights @ value
+
+
+scaled_dot_product_attention = getattr(_C, "scaled_dot_product_attention", _dot_product_attention)
+_dot_product_attention.__name__ = "scaled_dot_product_attention"
 
 
 def _additive(mask, name, dtype):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import flambeau as fb
 
+from ._common import vector_norm
+
 
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along ``dim``; the inputs broadcast.
@@ -15,8 +17,8 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     if not (x1.is_floating_point() and x2.is_floating_point()):
         kind = x1 if not x1.is_floating_point() else x2
         raise RuntimeError(f"expected common dtype to be floating point, yet it is {kind.dtype}")
-    a = x1 / x1.norm(2, dim, keepdim=True).clamp_min(eps)
-    b = x2 / x2.norm(2, dim, keepdim=True).clamp_min(eps)
+    a = x1 / vector_norm(x1, 2, dim, True).clamp_min(eps)
+    b = x2 / vector_norm(x2, 2, dim, True).clamp_min(eps)
     return (a * b).sum(dim)
 
 
@@ -27,7 +29,7 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     >>> fb.nn.functional.pairwise_distance(fb.zeros(2), fb.tensor([3.0, 4.0]), eps=0.0).item()
     5.0
     """
-    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
+    return vector_norm(x1 - x2 + eps, p, -1, keepdim)
 
 
 def pdist(input, p=2.0):
@@ -45,4 +47,4 @@ def pdist(input, p=2.0):
         raise RuntimeError("pdist only supports non-negative p values")
     n = input.shape[0]
     i, j = fb.triu_indices(n, n, 1, device=input.device).unbind(0)
-    return (input.index_select(0, i) - input.index_select(0, j)).norm(p, -1)
+    return vector_norm(input.index_select(0, i) - input.index_select(0, j), p, -1)

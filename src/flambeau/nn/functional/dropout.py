@@ -27,7 +27,10 @@ def dropout(input, p=0.5, training=True, inplace=False):
     _check_p(p)
     if not training or p == 0:
         return input
-    return fb.dropout_(input, p, True) if inplace else fb.dropout(input, p, True)
+    keep = fb.empty(input.shape, dtype=input.dtype, device=input.device).bernoulli_(1 - p)
+    if p < 1:
+        keep.div_(1 - p)
+    return input.mul_(keep) if inplace else input * keep
 
 
 def _channel_noise(input, p, channel_dim):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import flambeau as fb
 from flambeau import _C
 
+from ._common import vector_norm
+
 
 def _renorm_rows(weight, index, max_norm, norm_type):
     """Scale, in place, the rows of ``weight`` named by ``index`` that are longer than max_norm."""
     with fb.no_grad():
-        rows = fb.unique(index.reshape(-1))
+        rows = index.reshape(-1)
         part = weight.detach().index_select(0, rows)
-        norm = part.norm(norm_type, 1, keepdim=True)
+        norm = vector_norm(part, norm_type, 1, True)
         scale = fb.where(norm > max_norm, max_norm / (norm + 1e-7), fb.ones_like(norm))
         weight.detach().index_copy_(0, rows, part * scale)
 
@@ -37,7 +39,9 @@ def embedding(
         padding_idx %= weight.shape[0]
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
-    return _C.embedding(input, weight, padding_idx, None, 2.0, scale_grad_by_freq, False)
+    if padding_idx is None:
+        padding_idx = -1
+    return _C.embedding(weight, input, padding_idx, scale_grad_by_freq, False)
 
 
 def one_hot(tensor, num_classes=-1):
@@ -134,8 +138,9 @@ def embedding_bag(
     if max_norm is not None and index.numel():
         _renorm_rows(weight, index, max_norm, norm_type)
     index, offsets = index.long(), offsets.long()
-    places = fb.arange(index.shape[0], device=index.device)
-    bag = fb.searchsorted(offsets, places, right=True) - 1
+    starts = fb.zeros(index.shape[0] + 1, dtype=fb.int64, device=index.device)
+    starts = starts.index_add(0, offsets, fb.ones_like(offsets))
+    bag = starts.cumsum(0)[: index.shape[0]] - 1
     if padding_idx is not None:
         keep = (index != padding_idx % weight.shape[0]).nonzero().squeeze(1)
         index, bag = index.index_select(0, keep), bag.index_select(0, keep)

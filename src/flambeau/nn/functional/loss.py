@@ -54,6 +54,9 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = _pair("mse_loss", input, target)
+    if weight is None:
+        check_reduction(reduction)
+        return _C.mse_loss(input, target, reduction)
     return _weighted((input - target).square(), weight, reduction)
 
 
@@ -66,6 +69,9 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = _pair("l1_loss", input, target)
+    if weight is None:
+        check_reduction(reduction)
+        return _C.l1_loss(input, target, reduction)
     return _weighted((input - target).abs(), weight, reduction)
 
 
@@ -75,10 +81,10 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     input, target = _pair("smooth_l1_loss", input, target)
-    d = (input - target).abs()
+    check_reduction(reduction)
     if beta == 0:
-        return reduce_loss(d, reduction)
-    return reduce_loss(fb.where(d < beta, d.square() * (0.5 / beta), d - 0.5 * beta), reduction)
+        return _C.l1_loss(input, target, reduction)
+    return _C.smooth_l1_loss(input, target, reduction, beta)
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
@@ -86,13 +92,13 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     input, target = _pair("huber_loss", input, target)
-    d = (input - target).abs()
-    loss = fb.where(d <= delta, d.square() * 0.5, (d - 0.5 * delta) * delta)
-    if weight is not None:  # PyTorch's mean counts the elements here, not their weights
-        if weight.shape != loss.shape:
-            raise ValueError("Weights and input must have the same size.")
-        loss = loss * weight
-    return reduce_loss(loss, reduction)
+    check_reduction(reduction)
+    if weight is None:
+        return _C.huber_loss(input, target, reduction, delta)
+    if weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
+    loss = _C.huber_loss(input, target, "none", delta) * weight
+    return reduce_loss(loss, reduction)  # PyTorch's mean counts elements here, not weights
 
 
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
@@ -141,6 +147,7 @@ def binary_cross_entropy(
             f"Using a target size ({shape_text(target)}) that is different to the input size "
             f"({shape_text(input)}) is deprecated. Please ensure they have the same size."
         )
+    low, high = 1.0, 0.0
     if input.numel():
         low, high = float(input.detach().min()), float(input.detach().max())
         if low < 0 or high > 1:
@@ -149,17 +156,20 @@ def binary_cross_entropy(
                 f"they range from {low:g} to {high:g}: apply a sigmoid first, or use "
                 "binary_cross_entropy_with_logits"
             )
-    loss = -(_log_cut(input) * target + _log_cut(1 - input) * (1 - target))
+    yes, no = _log_cut(input, low), _log_cut(1 - input, 1 - high)
+    loss = -(yes * target + no * (1 - target))
     if weight is not None:
         loss = loss * weight
     return reduce_loss(loss, reduction)
 
 
-def _log_cut(p):
-    """log(p), at least -100, with a finite slope at 0."""
-    return fb.where(p > math.exp(-100), p, math.exp(-100)).log() if p.dtype == fb.float64 else (
-        p.clamp_min(1e-12).log().where(p > 1e-12, p.log().clamp_min(-100))
-    )  # fmt: skip
+def _log_cut(p, least):
+    """log(p), at least -100; below 1e-12 its slope is 1e12 (``least`` is the least p)."""
+    if least > 1e-12:
+        return p.log()
+    fine = p > 1e-12
+    value = p.detach().log().clamp_min(-100)
+    return fb.where(fine, fb.where(fine, p, 1.0).log(), value + (p - p.detach()) * 1e12)
 
 
 def binary_cross_entropy_with_logits(
@@ -179,7 +189,7 @@ def binary_cross_entropy_with_logits(
             f"Target size ({shape_text(target)}) must be the same as input size "
             f"({shape_text(input)})"
         )
-    log_sigmoid = _C.logsigmoid(input)
+    log_sigmoid = _C.log_sigmoid(input)
     if pos_weight is not None:
         scale = (pos_weight - 1) * target + 1
         loss = (1 - target) * input - scale * log_sigmoid

@@ -33,7 +33,7 @@ def batch_norm(
     """
     if training:
         _check_batch(input)
-    return _C.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return _C.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
 
 
 def instance_norm(
@@ -44,31 +44,13 @@ def instance_norm(
 
     ValueError when a plane has one element only.
     """
-    n, c = input.shape[:2]
-    if use_input_stats:
-        if input[0, 0].numel() == 1:
-            raise ValueError(
-                f"Expected more than 1 spatial element when training, got input size {input.shape}"
-            )
-        flat = input.reshape(1, n * c, *input.shape[2:])
-        out = _C.batch_norm(flat, None, None, None, None, True, 0.0, eps).reshape(input.shape)
-        if running_mean is not None:
-            _update_running(input, running_mean, running_var, momentum)
-    else:
-        out = _C.batch_norm(input, running_mean, running_var, None, None, False, 0.0, eps)
-    shape = (1, c) + (1,) * (input.dim() - 2)
-    if weight is not None:
-        out = out * weight.reshape(shape)
-    return out if bias is None else out + bias.reshape(shape)
-
-
-def _update_running(input, running_mean, running_var, momentum):
-    """Blend the mean over the batch of each plane's statistics into the running ones."""
-    with fb.no_grad():
-        flat = input.reshape(*input.shape[:2], -1)
-        mean, var = flat.mean(2).mean(0), flat.var(2).mean(0)
-        running_mean.mul_(1 - momentum).add_(mean.to(running_mean.dtype) * momentum)
-        running_var.mul_(1 - momentum).add_(var.to(running_var.dtype) * momentum)
+    if use_input_stats and input[0, 0].numel() == 1:
+        raise ValueError(
+            f"Expected more than 1 spatial element when training, got input size {input.shape}"
+        )
+    return _C.instance_norm(
+        input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps
+    )
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):

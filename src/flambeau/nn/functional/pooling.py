@@ -81,7 +81,7 @@ def _adaptive_max_pool(n):
 
     def with_indices(input, output_size, return_indices=False):
         kernel = getattr(_C, f"adaptive_max_pool{n}d")
-        return kernel(input, _fill_sizes(output_size, input, n), True)
+        return kernel(input, _fill_sizes(output_size, input, n))
 
     def pool(input, output_size, return_indices=False):
         values, indices = with_indices(input, output_size)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from ..functional._common import vector_norm
 from ..parameter import Parameter, UninitializedParameter
 
 
 def norm_except_dim(v, dim):
     """The norm of ``v`` over all dimensions but ``dim`` (all of them for -1), kept as ones."""
     if dim == -1:
-        return v.norm()
-    flat = v.transpose(0, dim).reshape(v.shape[dim], -1).norm(2, 1)
+        return vector_norm(v)
+    flat = vector_norm(v.transpose(0, dim).reshape(v.shape[dim], -1), 2, 1)
     shape = [1] * v.dim()
     shape[dim] = v.shape[dim]
     return flat.reshape(shape)

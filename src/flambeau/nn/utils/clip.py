@@ -5,6 +5,8 @@ from __future__ import annotations
 import flambeau as fb
 from flambeau import Tensor
 
+from ..functional._common import vector_norm
+
 
 def _list(tensors):
     return [tensors] if isinstance(tensors, Tensor) else list(tensors)
@@ -24,8 +26,8 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
         if not tensors:
             return fb.tensor(0.0)
         device = tensors[0].device
-        norms = [t.norm(norm_type).to(device) for t in tensors]
-        total = fb.stack(norms).norm(norm_type)
+        norms = [vector_norm(t, norm_type).to(device) for t in tensors]
+        total = vector_norm(fb.stack(norms), norm_type)
         if error_if_nonfinite and not bool(fb.isfinite(total)):
             raise RuntimeError(
                 f"The total norm of order {norm_type} for gradients from `parameters` is "

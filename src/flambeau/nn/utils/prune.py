@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 
 import flambeau as fb
 
+from ..functional._common import vector_norm
+
 __all__ = [
     "BasePruningMethod",
     "PruningContainer",
@@ -286,7 +288,7 @@ class LnStructured(_Structured):
 
     def _scores(self, t):
         dim = self.dim % t.dim()
-        return t.norm(self.n, [d for d in range(t.dim()) if d != dim])
+        return vector_norm(t.transpose(0, dim).reshape(t.shape[dim], -1), self.n, 1)
 
     @classmethod
     def apply(cls, module, name, amount, n, dim, importance_scores=None):

@@ -122,8 +122,10 @@ def pack_padded_sequence(input, lengths, batch_first=False, enforce_sorted=True)
         raise RuntimeError("'lengths' argument should be a 1D CPU int64 tensor")
     order = None
     if not enforce_sorted:
-        lengths, order = fb.sort(lengths, descending=True)
-        order = order.to(input.device)
+        given = lengths.tolist()
+        falling = sorted(range(len(given)), key=lambda i: -given[i])
+        order = fb.tensor(falling, dtype=fb.int64, device=input.device)
+        lengths = fb.tensor([given[i] for i in falling], dtype=fb.int64)
         input = input.index_select(0 if batch_first else 1, order)
     if batch_first:
         input = input.transpose(0, 1)
