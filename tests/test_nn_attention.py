@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from under_test import fb, submodule
 
 nn = submodule("nn")

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 import pytest
+
 from under_test import fb, submodule
 
 nn = submodule("nn")
@@ -76,7 +77,7 @@ def test_parameter_list():
     ps += [fb.zeros(1)]
     ps[0] = fb.ones(3)
     assert len(ps) == 5 and tuple(ps[0].shape) == (3,) and len(ps[:2]) == 2
-    assert "(0): Parameter containing: [torch.float32 of size 3]" in repr(ps)
+    assert f"(0): Parameter containing: [{fb.float32} of size 3]" in repr(ps)
     with pytest.raises(TypeError):
         ps.extend(fb.ones(2))
     with pytest.raises(RuntimeError):

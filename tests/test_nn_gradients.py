@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from under_test import IS_TORCH, fb, submodule
 
 nn = submodule("nn")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from under_test import fb, submodule
 
 init = submodule("nn.init")

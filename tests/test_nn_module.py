@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+
 from under_test import IS_TORCH, fb, submodule
 
 nn = submodule("nn")

@@ -145,7 +145,7 @@ class _Conv(_ConvNd):
 
     def forward(self, input):
         """Convolve ``input``: (N, C_in, *) or (C_in, *)."""
-        return self._conv_forward(input, self.weight, self.bias)
+        return self._conv_forward(input, *self._weight_and_bias())
 
 
 class Conv1d(_Conv):

@@ -58,7 +58,7 @@ class Linear(Module):
 
     def forward(self, input):
         """Return ``input @ weight.T + bias``."""
-        return F.linear(input, self.weight, self.bias)
+        return F.linear(input, *self._weight_and_bias())
 
     def extra_repr(self):
         """The sizes."""

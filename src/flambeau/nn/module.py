@@ -100,11 +100,23 @@ class Module(_HookMixin, _StateMixin, _TraverseMixin):
 
     def __getattr__(self, name):
         d = self.__dict__
-        for table in ("_parameters", "_buffers", "_modules"):
+        try:
+            return d["_parameters"][name]  # asked for most, so looked up first
+        except KeyError:
+            pass
+        for table in ("_modules", "_buffers"):
             entries = d.get(table)
             if entries is not None and name in entries:
                 return entries[name]
         raise AttributeError(_missing_text(self, name))
+
+    def _weight_and_bias(self):
+        """``self.weight, self.bias``, faster: two plain look-ups in place of two failed ones."""
+        p = self._parameters
+        try:
+            return p["weight"], p["bias"]
+        except KeyError:  # a reparametrisation computes one of them
+            return self.weight, self.bias
 
     def __setattr__(self, name, value):
         if isinstance(value, Parameter):

@@ -109,23 +109,20 @@ class _BatchNorm(_NormBase):
     def forward(self, input):
         """Normalise (N, C, *); in training update the running statistics."""
         self._check_input_dim(input)
-        factor = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:  # a cumulative average
-                factor = 1.0 / float(self.num_batches_tracked)
-        own = self.training or (self.running_mean is None and self.running_var is None)
-        use = not self.training or self.track_running_stats
-        return F.batch_norm(
-            input,
-            self.running_mean if use else None,
-            self.running_var if use else None,
-            self.weight,
-            self.bias,
-            own,
-            factor,
-            self.eps,
-        )
+        momentum, buffers = self.momentum, self._buffers
+        mean, var = buffers["running_mean"], buffers["running_var"]
+        factor = 0.0 if momentum is None else momentum
+        own = self.training or (mean is None and var is None)
+        if self.training:
+            if not self.track_running_stats:
+                mean = var = None
+            elif buffers["num_batches_tracked"] is not None:
+                count = buffers["num_batches_tracked"]
+                count.add_(1)
+                if momentum is None:  # a cumulative average
+                    factor = 1.0 / float(count)
+        weight, bias = self._weight_and_bias()
+        return F.batch_norm(input, mean, var, weight, bias, own, factor, self.eps)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -355,7 +352,7 @@ class LayerNorm(Module):
 
     def forward(self, input):
         """Return the normalised input."""
-        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+        return F.layer_norm(input, self.normalized_shape, *self._weight_and_bias(), self.eps)
 
     def extra_repr(self):
         """The shape and flags."""
@@ -433,7 +430,7 @@ class GroupNorm(Module):
 
     def forward(self, input):
         """Return the normalised input."""
-        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+        return F.group_norm(input, self.num_groups, *self._weight_and_bias(), self.eps)
 
     def extra_repr(self):
         """The sizes and flags."""
@@ -462,7 +459,10 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(LocalResponseNorm):
-    """Local response norm of (N, C, H, W) under its older name."""
+    """Local response norm of (N, C, H, W) under its older name.
+
+    The window is the paper's; PyTorch's class never lets go of the first channel's square.
+    """
 
     def __init__(self, size, alpha=1e-4, beta=0.75, k=1):
         super().__init__(size, alpha, beta, k)

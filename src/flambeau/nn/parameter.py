@@ -31,6 +31,8 @@ class Parameter(Tensor):
     (True, True)
     """
 
+    __torch_function__ = None  # the result of an operation is a plain tensor
+
     def __new__(cls, data=None, requires_grad=True):
         if data is None:
             data = fb.empty(0)
@@ -60,6 +62,8 @@ class Buffer(Tensor):
     >>> list(m.state_dict())
     ['mean']
     """
+
+    __torch_function__ = None  # the result of an operation is a plain tensor
 
     def __new__(cls, data=None, *, persistent=True):
         if data is None:

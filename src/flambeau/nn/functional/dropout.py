@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import flambeau as fb
-
-from ._common import put_in_place
-
-# Mean and standard deviation are kept for SELU inputs: -scale * alpha of SELU.
-_ALPHA_PRIME = -1.7580993408473766
+from flambeau import _C
 
 
 def _check_p(p):
@@ -27,25 +22,19 @@ def dropout(input, p=0.5, training=True, inplace=False):
     _check_p(p)
     if not training or p == 0:
         return input
-    keep = fb.empty(input.shape, dtype=input.dtype, device=input.device).bernoulli_(1 - p)
-    if p < 1:
-        keep.div_(1 - p)
-    return input.mul_(keep) if inplace else input * keep
+    return _C.dropout_(input, p, True) if inplace else _C.dropout(input, p, True)
 
 
-def _channel_noise(input, p, channel_dim):
-    """A mask of 0 and 1 with one draw for each (sample, channel)."""
-    shape = [n if i <= channel_dim else 1 for i, n in enumerate(input.shape)]
-    return fb.empty(shape, dtype=input.dtype, device=input.device).bernoulli_(1 - p)
-
-
-def _drop_channels(input, p, training, inplace, channel_dim=1):
+def _drop_channels(input, p, training, inplace, batched=True):
+    """Drop whole channels: dimension 1, or dimension 0 where there is no batch."""
     _check_p(p)
     if not training or p == 0:
         return input
-    noise = _channel_noise(input, p, channel_dim)
-    noise = noise if p == 1 else noise.div_(1 - p)
-    return input.mul_(noise) if inplace else input * noise
+    function = _C.feature_dropout_ if inplace else _C.feature_dropout
+    if batched:
+        return function(input, p, True)
+    out = function(input.unsqueeze(0), p, True).squeeze(0)
+    return input if inplace else out
 
 
 def _warn_dims(name, input, allowed):
@@ -66,7 +55,7 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
         raise RuntimeError(
             f"dropout1d: Expected 2D or 3D input, but received a {input.dim()}D input"
         )
-    return _drop_channels(input, p, training, inplace, 0 if input.dim() == 2 else 1)
+    return _drop_channels(input, p, training, inplace, input.dim() == 3)
 
 
 def dropout2d(input, p=0.5, training=True, inplace=False):
@@ -80,14 +69,7 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
     """Zero whole channels of (N, C, D, H, W) or (C, D, H, W) with probability ``p``."""
     _check_p(p)
     _warn_dims("dropout3d", input, (4, 5))
-    return _drop_channels(input, p, training, inplace, 0 if input.dim() == 4 else 1)
-
-
-def _alpha_drop(input, p, keep, inplace):
-    """Set dropped values to the SELU limit, then shift and scale to keep mean and variance."""
-    a = ((1 - p) * (1 + p * _ALPHA_PRIME**2)) ** -0.5 if p < 1 else 0.0
-    value = input * keep * a + ((1 - keep) * (_ALPHA_PRIME * a) + -a * p * _ALPHA_PRIME)
-    return put_in_place(input, value) if inplace else value
+    return _drop_channels(input, p, training, inplace, input.dim() == 5)
 
 
 def alpha_dropout(input, p=0.5, training=False, inplace=False):
@@ -95,8 +77,7 @@ def alpha_dropout(input, p=0.5, training=False, inplace=False):
     _check_p(p)
     if not training or p == 0:
         return input
-    keep = fb.empty_like(input, requires_grad=False).bernoulli_(1 - p)
-    return _alpha_drop(input, p, keep, inplace)
+    return (_C.alpha_dropout_ if inplace else _C.alpha_dropout)(input, p, True)
 
 
 def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
@@ -104,4 +85,4 @@ def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     _check_p(p)
     if not training or p == 0:
         return input
-    return _alpha_drop(input, p, _channel_noise(input, p, 1), inplace)
+    return (_C.feature_alpha_dropout_ if inplace else _C.feature_alpha_dropout)(input, p, True)

@@ -39,9 +39,19 @@ def embedding(
         padding_idx %= weight.shape[0]
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
-    if padding_idx is None:
-        padding_idx = -1
-    return _C.embedding(weight, input, padding_idx, scale_grad_by_freq, False)
+    rows = _C.embedding(weight, input)
+    if not (rows.requires_grad and (scale_grad_by_freq or padding_idx is not None)):
+        return rows
+    still = rows.detach()
+    if scale_grad_by_freq:
+        index = input.long().reshape(-1)
+        count = fb.zeros(weight.shape[0], dtype=rows.dtype, device=rows.device)
+        count = count.index_add(0, index, fb.ones_like(index, dtype=rows.dtype))
+        share = count.reciprocal().index_select(0, index).reshape(*input.shape, 1)
+        rows = still + (rows - still) * share
+    if padding_idx is not None:
+        rows = fb.where((input == padding_idx).unsqueeze(-1), still, rows)
+    return rows
 
 
 def one_hot(tensor, num_classes=-1):
@@ -111,6 +121,25 @@ def _bag_args(input, weight, offsets, per_sample_weights, include_last_offset):
     return input, offsets, per_sample_weights
 
 
+def _bag_max(rows, bag, bags):
+    """The greatest of each bag's rows, 0 for an empty one: rows (n, dim) and their bags (n,)."""
+    n, dim = rows.shape
+    if not n:
+        return rows.new_zeros((bags, dim))
+    count = fb.zeros(bags, dtype=fb.int64, device=bag.device)
+    count = count.index_add(0, bag, fb.ones_like(bag))
+    first = count.cumsum(0) - count
+    longest = int(count.max())
+    place = fb.arange(n, device=bag.device)
+    slot = bag * longest + place - first.index_select(0, bag)
+    table = fb.zeros(bags * longest, dtype=fb.int64, device=bag.device)
+    table = table.index_copy(0, slot, place)
+    filled = fb.arange(longest, device=bag.device) < count.unsqueeze(1)
+    wide = rows.index_select(0, table).reshape(bags, longest, dim)
+    best = wide.masked_fill(filled.logical_not().unsqueeze(2), float("-inf")).max(1)[0]
+    return best.masked_fill((count == 0).unsqueeze(1), 0.0)
+
+
 def embedding_bag(
     input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False,
     mode="mean", sparse=False, per_sample_weights=None, include_last_offset=False,
@@ -148,10 +177,9 @@ def embedding_bag(
     rows = embedding(index, weight, scale_grad_by_freq=scale_grad_by_freq)
     if scale is not None:
         rows = rows * scale.unsqueeze(1)
-    out = fb.zeros((offsets.shape[0], weight.shape[1]), dtype=rows.dtype, device=rows.device)
     if mode == "max":
-        where = bag.unsqueeze(1).expand(-1, weight.shape[1])
-        return out.scatter_reduce(0, where, rows, "amax", include_self=False)
+        return _bag_max(rows, bag, offsets.shape[0])
+    out = fb.zeros((offsets.shape[0], weight.shape[1]), dtype=rows.dtype, device=rows.device)
     out = out.index_add(0, bag, rows)
     if mode == "mean":
         ones = fb.ones(bag.shape[0], dtype=rows.dtype, device=rows.device)
