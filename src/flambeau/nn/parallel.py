@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .module import Module
 
-__all__ = ["DataParallel"]
+__all__ = ["DataParallel", "DistributedDataParallel", "data_parallel"]
 
 
 class DataParallel(Module):
@@ -26,3 +26,16 @@ def data_parallel(module, inputs, device_ids=None, output_device=None, dim=0, mo
     """Call ``module`` on one device."""
     inputs = inputs if isinstance(inputs, tuple) else (inputs,)
     return module(*inputs, **(module_kwargs or {}))
+
+
+class DistributedDataParallel(DataParallel):
+    """The wrapper of one process; there is nothing to average gradients with."""
+
+    def __init__(self, module, device_ids=None, output_device=None, dim=0, **options):
+        super().__init__(module, device_ids, output_device, dim)
+
+    def no_sync(self):
+        """A context in which gradients are not averaged: they never are here."""
+        import contextlib
+
+        return contextlib.nullcontext()
