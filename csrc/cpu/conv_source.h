@@ -65,13 +65,13 @@ struct ConvSource {
   void fill(const T* image, int64_t first, T* buffer) const {
     const int64_t r0 = std::max<int64_t>(0, top - first), r1 = std::min(rows, h + top - first);
     const int64_t begin = std::max<int64_t>(left, 0), end = std::min(width, w + left);
-    if (begin >= end) return;
+    if (begin >= end || r0 >= r1) return;
     const auto copy = conv_kernels<T>().copy_rows;
     for (int64_t c = 0; c < channels; c++) {
-      const T* from = image + (c * h + first + r0 - top) * w - left;
+      const T* from = image + (c * h + first + r0 - top) * w;
       T* to = buffer + c * channel_step + r0 * row_step;
       if (col_mul == 1)
-        copy(r1 - r0, end - begin, from + begin, w, to + begin, row_step);
+        copy(r1 - r0, end - begin, from + begin - left, w, to + begin, row_step);
       else
         for (int64_t r = r0; r < r1; r++, from += w, to += row_step) copy_row(from, to, begin, end);
     }
@@ -84,7 +84,7 @@ struct ConvSource {
       const int64_t q0 = begin <= phase ? 0 : ceil_div(begin - phase, col_mul);
       T* out = to + phase * phase_width;
       for (int64_t q = q0, column = q0 * col_mul + phase; column < end; q++, column += col_mul)
-        out[q] = from[column];
+        out[q] = from[column - left];
     }
   }
 };

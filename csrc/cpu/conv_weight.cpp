@@ -44,8 +44,9 @@ struct WeightGradient {
     columns = channels * taps;
     by_plane = m == 1 && channels == 1;
     const int64_t lanes = gemm.lanes;
-    by_channel = !by_plane && double(ceil_div(m, lanes) * lanes) / m <=
-                                  double(ceil_div(columns, lanes) * lanes) / columns + 3.0 / m;
+    by_channel = !by_plane && taps > 1 &&
+                 double(ceil_div(m, lanes) * lanes) / m <=
+                     double(ceil_div(columns, lanes) * lanes) / columns + 3.0 / m;
     pixels = s.oh * s.ow;
     split();
     plan_source();

@@ -16,7 +16,8 @@ namespace {
 enum Slot { kSlotB = 0, kSlotA = 1, kSlotX = 2 };
 
 constexpr int64_t kDepth = 256;         // k of one packed block: a B panel then fills L1
-constexpr int64_t kRows = 112;          // rows of an A block, which lives in L2
+constexpr int64_t kRows = 112;          // rows of A that a chunk takes, which live in L2
+constexpr int64_t kPackedRows = 4096;   // rows of A packed at a time
 constexpr int64_t kColumns = 4096;      // columns packed at a time, which live in L3
 constexpr int64_t kChunkWork = 1 << 17; // multiply-adds that are worth a chunk of their own
 
@@ -112,45 +113,54 @@ struct Product {
     }
   }
 
+  // Packs B's panels of columns and A's panels [ip0, ip1) of rows, whichever are asked for.
+  void pack(int64_t p0, int64_t kb, int64_t jc, int64_t nc, int64_t panels_n, T* packed_b,
+            int64_t ip0, int64_t ip1, T* packed_a) const {
+    const int64_t nr = kernels.nr, of_b = packed_b != nullptr ? panels_n : 0;
+    const int64_t of_a = packed_a != nullptr ? ip1 - ip0 : 0;
+    const int64_t grain = std::max<int64_t>(1, (1 << 15) / (nr * kb));
+    parallel_for(of_b + of_a, grain, [&](int64_t i, int64_t end) {
+      for (; i < end; i++) {
+        if (i < of_b) {
+          pack_b_panel(p0, kb, jc + i * nr, static_cast<int>(std::min(nr, nc - i * nr)),
+                       static_cast<int>(nr), packed_b + i * nr * kb);
+        } else {
+          const int64_t ip = ip0 + i - of_b;
+          pack_a_panel(p0, kb, ip * mr, static_cast<int>(std::min(mr, m - ip * mr)),
+                       packed_a + (ip - ip0) * mr * kb);
+        }
+      }
+    });
+  }
+
   // One block of k for the columns [jc, jc + nc).
   void block(int64_t p0, int64_t kb, int64_t jc, int64_t nc, T beta) const {
     const int64_t nr = kernels.nr, panels_n = ceil_div(nc, nr);
-    T* packed_b = nullptr;
-    if (pack_b) {
-      packed_b = workspace<T>(kSlotB, panels_n * nr * kb);
-      parallel_for(
-          panels_n, std::max<int64_t>(1, (1 << 15) / (nr * kb)), [&](int64_t j, int64_t e) {
-            for (; j < e; j++)
-              pack_b_panel(p0, kb, jc + j * nr, static_cast<int>(std::min(nr, nc - j * nr)),
-                           static_cast<int>(nr), packed_b + j * nr * kb);
-          });
+    const int64_t most = pack_a ? kPackedRows / mr : panels_m;
+    T* packed_b = pack_b ? workspace<T>(kSlotB, panels_n * nr * kb) : nullptr;
+    T* packed_a = pack_a ? workspace<T>(kSlotA, std::min(most, panels_m) * mr * kb) : nullptr;
+    for (int64_t ip0 = 0; ip0 < panels_m; ip0 += most) {
+      const int64_t ip1 = std::min(panels_m, ip0 + most), rows = ip1 - ip0;
+      pack(p0, kb, jc, nc, panels_n, ip0 == 0 ? packed_b : nullptr, ip0, ip1, packed_a);
+      const int64_t wanted = std::clamp<int64_t>(rows * mr * nc * kb / kChunkWork, 1, 64);
+      const int64_t blocks_m = std::clamp<int64_t>(ceil_div(rows * mr, kRows), 1, rows);
+      const int64_t blocks_n = std::clamp<int64_t>(wanted / blocks_m, 1, panels_n);
+      const int64_t step_m = ceil_div(rows, blocks_m), step_n = ceil_div(panels_n, blocks_n);
+      const int64_t grid_n = ceil_div(panels_n, step_n), all = ceil_div(rows, step_m) * grid_n;
+      parallel_for(all, wanted == 1 ? all : 1, [&](int64_t chunk, int64_t end) {
+        for (; chunk < end; chunk++) {
+          const int64_t i0 = ip0 + chunk / grid_n * step_m, j0 = chunk % grid_n * step_n;
+          rectangle(p0, kb, jc, nc, i0, std::min(ip1, i0 + step_m), j0,
+                    std::min(panels_n, j0 + step_n), packed_b,
+                    packed_a != nullptr ? packed_a + (i0 - ip0) * mr * kb : nullptr, beta);
+        }
+      });
     }
-    const int64_t wanted = std::clamp<int64_t>(m * nc * kb / kChunkWork, 1, 64);
-    const int64_t blocks_m = std::clamp<int64_t>(ceil_div(m, kRows), 1, panels_m);
-    const int64_t blocks_n =
-        std::clamp<int64_t>(wanted / blocks_m, 1, ceil_div(panels_n, pack_a ? 4 : 1));
-    const int64_t step_m = ceil_div(panels_m, blocks_m), step_n = ceil_div(panels_n, blocks_n);
-    const int64_t grid_m = ceil_div(panels_m, step_m), grid_n = ceil_div(panels_n, step_n);
-    parallel_for(
-        grid_m * grid_n, wanted == 1 ? grid_m * grid_n : 1, [&](int64_t chunk, int64_t end) {
-          for (; chunk < end; chunk++) {
-            const int64_t ip0 = chunk / grid_n * step_m, ip1 = std::min(panels_m, ip0 + step_m);
-            const int64_t jp0 = chunk % grid_n * step_n, jp1 = std::min(panels_n, jp0 + step_n);
-            rectangle(p0, kb, jc, nc, ip0, ip1, jp0, jp1, packed_b, beta);
-          }
-        });
   }
 
   void rectangle(int64_t p0, int64_t kb, int64_t jc, int64_t nc, int64_t ip0, int64_t ip1,
-                 int64_t jp0, int64_t jp1, const T* packed_b, T beta) const {
+                 int64_t jp0, int64_t jp1, const T* packed_b, const T* packed_a, T beta) const {
     const int64_t nr = kernels.nr;
-    T* packed_a = nullptr;
-    if (pack_a) {
-      packed_a = workspace<T>(kSlotA, (ip1 - ip0) * mr * kb);
-      for (int64_t ip = ip0; ip < ip1; ip++)
-        pack_a_panel(p0, kb, ip * mr, static_cast<int>(std::min(mr, m - ip * mr)),
-                     packed_a + (ip - ip0) * mr * kb);
-    }
     for (int64_t jp = jp0; jp < jp1; jp++) {
       const int64_t j0 = jc + jp * nr;
       const int cols = static_cast<int>(std::min(nr, nc - jp * nr));
