@@ -142,10 +142,14 @@ Value bincount(Args& a) {
   dispatch_int(x.dtype(), "bincount", [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* v = x.data<T>();
-    auto [low, high] = std::minmax_element(v, v + n);
-    FB_CHECK(!std::is_signed_v<T> || *low >= T(0), "bincount only supports 1-d non-negative integral "
-             "inputs, but the input has ", int64_t(*low));
-    out = zeros({std::max(least, int64_t(*high) + 1)}, !w.defined() ? DType::I64 : w.dtype());
+    T all = 0, high = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      all |= v[i];
+      high = std::max(high, v[i]);
+    }
+    FB_CHECK(!std::is_signed_v<T> || all >= T(0), "bincount only supports 1-d non-negative integral "
+             "inputs, but the input has negative numbers");
+    out = zeros({std::max(least, int64_t(high) + 1)}, !w.defined() ? DType::I64 : w.dtype());
     if (single) count_weights(v, w.data<float>(), n, out.data<float>());
     else if (w.defined()) count_weights(v, w.data<double>(), n, out.data<double>());
     else

@@ -214,7 +214,13 @@ Tensor sorted_values(const Tensor& t) {
     Scratch<K> keys(n * 2);
     K* k = keys.get();
     for (int64_t i = 0; i < n; ++i) k[i] = key_of(src[i]) - r.low;
-    K* s = sort_words(k, k + n, n, 0, r.bits());
+    // Of wide keys the leading 32 bits are sorted, then the runs that agree in them.
+    int bits = r.bits(), cut = std::max(bits - 32, 0);
+    K* s = sort_words(k, k + n, n, cut, bits - cut);
+    for (int64_t i = 0, j; cut && i < n; i = j) {
+      for (j = i + 1; j < n && s[j] >> cut == s[i] >> cut;) ++j;
+      if (j - i > 1) std::sort(s + i, s + j);
+    }
     for (int64_t i = 0; i < n; ++i) {
       v[i] = value_of_key<T>(s[i] + r.low);
       if constexpr (kHalf<T>) v[i] = s[i] + r.low == 0xffffu ? T(NAN) : v[i];

@@ -22,31 +22,25 @@ Value answer(const Distinct& d, Wanted w) {
   return r;
 }
 
-// Runs of an order: starts[i] is where run i begins; the last entry is n.
-Tensor counts_of(const std::vector<int64_t>& starts) {
-  int64_t m = int64_t(starts.size()) - 1;
-  Tensor t = empty({m}, DType::I64);
-  int64_t* c = t.data<int64_t>();
-  for (int64_t i = 0; i < m; ++i) c[i] = starts[size_t(i + 1)] - starts[size_t(i)];
-  return t;
-}
-// Every position gets its run's number; place(i): the position that stands at i in the order.
-template <class F>
-Tensor inverse_of(const std::vector<int64_t>& starts, F&& place) {
-  Tensor t = empty({starts.back()}, DType::I64);
-  int64_t* o = t.data<int64_t>();
-  for (size_t r = 0; r + 1 < starts.size(); ++r)
-    for (int64_t i = starts[r]; i < starts[r + 1]; ++i) o[place(i)] = int64_t(r);
-  return t;
-}
-// Run starts of an order of n things; same(i): whether thing i equals thing i - 1.
-template <class F>
-std::vector<int64_t> run_starts(int64_t n, F&& same) {
-  std::vector<int64_t> starts;
-  for (int64_t i = 0; i < n; ++i)
-    if (i == 0 || !same(i)) starts.push_back(i);
-  starts.push_back(n);
-  return starts;
+// The runs of an order of n things. same(i): whether thing i equals thing i - 1; value(i): what
+// stands for its run; place(i): where it stood before.
+template <class T, class Same, class Get, class Place>
+void take_runs(int64_t n, DType dtype, Wanted w, Distinct& d, Same&& same, Get&& value,
+               Place&& place) {
+  int64_t m = n > 0, at = 0;
+  for (int64_t i = 1; i < n; ++i) m += !same(i);
+  d.values = empty({m}, dtype);
+  T* o = d.values.template data<T>();
+  int64_t *inverse = nullptr, *counts = nullptr;
+  if (w.inverse) inverse = (d.inverse = empty({n}, DType::I64)).template data<int64_t>();
+  if (w.counts) counts = (d.counts = empty({m}, DType::I64)).template data<int64_t>();
+  for (int64_t i = 0; i < n; ++i) {
+    at += i && !same(i);
+    o[at] = value(i);
+    if (inverse) inverse[place(i)] = at;
+    if (counts) counts[at] = i + 1;
+  }
+  for (int64_t i = m - 1; counts && i > 0; --i) counts[i] -= counts[i - 1];
 }
 
 // Integers of a small range: a count for each possible value.
@@ -83,30 +77,24 @@ void unique_elements(const Tensor& x, Wanted w, Distinct& d) {
     if (n && span < KeyOf<T>(std::max<int64_t>(1024, 2 * n)) && span < (1u << 31))
       return unique_by_table(v, n, r.low, int64_t(span) + 1, w, d);
   }
-  std::vector<int64_t> starts;
-  auto pick = [&](auto&& value) {  // the first value of each run
-    d.values = empty({int64_t(starts.size()) - 1}, x.dtype());
-    T* o = d.values.template data<T>();
-    for (size_t i = 0; i + 1 < starts.size(); ++i) o[i] = value(starts[i]);
-  };
+  auto stays = [](int64_t i) { return i; };
   if (!w.inverse) {
     Tensor s = sorted_values(x);
     const T* p = s.data<T>();
-    starts = run_starts(n, [&](int64_t i) { return p[i] == p[i - 1]; });
-    pick([&](int64_t i) { return p[i]; });
-  } else {
-    Scratch<uint64_t> words(std::max<int64_t>(2 * n, 1));
-    KeyRange<KeyOf<T>> range;
-    uint64_t* s = order_row(v, n, false, words.get(), words.get() + n, range);
-    if (range.exact && range.bits() <= 32)
-      starts = run_starts(n, [&](int64_t i) { return s[i] >> 32 == s[i - 1] >> 32; });
-    else
-      starts = run_starts(
-          n, [&](int64_t i) { return v[uint32_t(s[i])] == v[uint32_t(s[i - 1])]; });
-    pick([&](int64_t i) { return v[uint32_t(s[i])]; });
-    d.inverse = inverse_of(starts, [&](int64_t i) { return int64_t(uint32_t(s[i])); });
+    return take_runs<T>(n, x.dtype(), w, d, [&](int64_t i) { return p[i] == p[i - 1]; },
+                        [&](int64_t i) { return p[i]; }, stays);
   }
-  if (w.counts) d.counts = counts_of(starts);
+  Scratch<uint64_t> words(std::max<int64_t>(2 * n, 1));
+  KeyRange<KeyOf<T>> range;
+  uint64_t* s = order_row(v, n, false, words.get(), words.get() + n, range);
+  auto place = [&](int64_t i) { return int64_t(uint32_t(s[i])); };
+  auto value = [&](int64_t i) { return v[place(i)]; };
+  if (range.exact && range.bits() <= 32)
+    take_runs<T>(n, x.dtype(), w, d, [&](int64_t i) { return s[i] >> 32 == s[i - 1] >> 32; }, value,
+                 place);
+  else
+    take_runs<T>(n, x.dtype(), w, d, [&](int64_t i) { return value(i) == value(i - 1); }, value,
+                 place);
 }
 
 // The slices of t along dim as contiguous rows.
@@ -143,16 +131,13 @@ Distinct unique_rows(const Tensor& t, int64_t dim, const Tensor& x, bool consecu
         }
         return false;
       });
-  std::vector<int64_t> starts = run_starts(n, [&](int64_t i) {
-    return equal_rows(v + order[size_t(i)] * width, v + order[size_t(i - 1)] * width, width);
-  });
-  Tensor first = empty({int64_t(starts.size()) - 1}, DType::I64);
-  for (size_t i = 0; i + 1 < starts.size(); ++i)
-    first.data<int64_t>()[i] = order[size_t(starts[i])];
+  auto place = [&](int64_t i) { return int64_t(order[size_t(i)]); };
+  auto same = [&](int64_t i) {
+    return equal_rows(v + place(i) * width, v + place(i - 1) * width, width);
+  };
   Distinct d;
-  d.values = index_select(t, dim, first);
-  if (w.inverse) d.inverse = inverse_of(starts, [&](int64_t i) { return int64_t(order[size_t(i)]); });
-  if (w.counts) d.counts = counts_of(starts);
+  take_runs<int64_t>(n, DType::I64, w, d, same, place, place);
+  d.values = index_select(t, dim, d.values);
   return d;
 }
 
@@ -192,11 +177,9 @@ Value unique_consecutive(Args& a) {
   dispatch_all(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* v = x.data<T>();
-    auto starts = run_starts(x.numel(), [&](int64_t i) { return v[i] == v[i - 1]; });
-    d.values = empty({int64_t(starts.size()) - 1}, x.dtype());
-    for (size_t i = 0; i + 1 < starts.size(); ++i) d.values.data<T>()[i] = v[starts[i]];
-    if (w.inverse) d.inverse = view(inverse_of(starts, [](int64_t i) { return i; }), t.shape());
-    if (w.counts) d.counts = counts_of(starts);
+    take_runs<T>(x.numel(), x.dtype(), w, d, [&](int64_t i) { return v[i] == v[i - 1]; },
+                 [&](int64_t i) { return v[i]; }, [](int64_t i) { return i; });
+    if (w.inverse) d.inverse = view(d.inverse, t.shape());
   });
   return answer(d, w);
 }

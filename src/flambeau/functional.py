@@ -5,6 +5,7 @@ from ._composites import (  # noqa: F401
     copies,
     creation,
     decomp,
+    einsum,
     indexing,
     joining,
     mathops,
