@@ -81,6 +81,7 @@ struct FunctionRow {
 };
 
 std::vector<FunctionRow>& function_rows();
+void add_aliases();  // second names, once all rows are there
 // `static Register r({rows})` at the foot of an ops file adds its functions.
 struct Register {
   Register(std::initializer_list<FunctionRow> rows);

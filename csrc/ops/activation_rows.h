@@ -34,7 +34,7 @@
   X(softshrink, "Scalar lambd=0.5", Float, kFlt, In,                                              \
     x > P(0) ? T(x - P(0)) : x < -P(0) ? T(x + P(0)) : x != x ? x : T(0),                         \
     g * (1. - within(IN(), -p[0], p[0], false)), "x moved lambd towards 0, and 0 within lambd.")  \
-  X(log_sigmoid, "", Float, kFlt, In, -math::softplus(-x), g * sigmoid(-IN()),                    \
+  X(logsigmoid, "", Float, kFlt, In, -math::softplus(-x), g * sigmoid(-IN()),                    \
     "log(sigmoid(x)).")                                                                           \
   X(threshold, "Scalar threshold, Scalar value", Same, kReal, In, x <= P(0) ? P(1) : x,           \
     g * greater_mask(IN(), p[0]), "x where x > threshold, else value.")                           \

@@ -264,6 +264,13 @@ Value call_clamp(Args& a) {
   return call_binary(row_named(hi.defined() ? "minimum" : "maximum"), mid,
                      hi.defined() ? hi : lo, a);
 }
+Value call_elu(Args& a, double alpha, double scale, double input_scale) {
+  double p[3] = {alpha, scale, input_scale};
+  Tensor x = a.tensor(0);
+  const ElemRow& row = activation_rows[k_elu];
+  if (a.out.defined()) return elementwise_into(row, &x, p, 3, a.out, a.inplace);
+  return elementwise(row, &x, p, 3);
+}
 Value call_gelu(Args& a) {
   const std::string& how = a.text(1);
   FB_CHECK(how == "none" || how == "tanh",
@@ -313,6 +320,14 @@ Register special({
      "input limited to [min, max]; either bound may be None."},
     {"clip(Tensor input, Operand? min=None, Operand? max=None) -> Tensor", kAllForms, call_clamp,
      "input limited to [min, max]; either bound may be None."},
+    {"selu(Tensor input) -> Tensor", kAllForms,
+     [](Args& a) { return call_elu(a, 1.6732632423543772, 1.0507009873554805, 1); },
+     "scale * elu(x, alpha) with the two constants of Klambauer et al. 2017."},
+    {"celu(Tensor input, Scalar alpha=1) -> Tensor", kAllForms,
+     [](Args& a) {
+       FB_CHECK(a.real(1) != 0, "ZeroDivisionError: alpha cannot be 0 for CELU");
+       return call_elu(a, a.real(1), 1, 1 / a.real(1));
+     }, "max(0, x) + min(0, alpha (exp(x / alpha) - 1)) (Barron 2017)."},
     {"gelu(Tensor input, *, str approximate='none') -> Tensor", kFunction | kMethod | kNative,
      call_gelu, "x * Phi(x); approximate='tanh' for the tanh form (Hendrycks and Gimpel 2016)."},
 });

@@ -480,6 +480,30 @@ PyObject* run(FunctionObject* f, const Signature& sig, Args& all) {
   return wrap_value(sig, Value(outs));
 }
 
+}  // namespace
+
+bool overrides_functions(PyTypeObject* t) {
+  static PyObject* attr = PyUnicode_InternFromString("__torch_function__");
+  static struct {
+    PyTypeObject* type;
+    unsigned version;
+  } plain[8];  // types seen not to override, while their attributes stay as they were
+  static int next_plain = 0;
+  if (t == TensorType || !(t->tp_flags & Py_TPFLAGS_HEAPTYPE)) return false;
+  for (auto& p : plain)
+    if (p.type == t && p.version == t->tp_version_tag && p.version) return false;
+  Obj method(PyObject_GetAttr(reinterpret_cast<PyObject*>(t), attr));
+  bool own = bool(method) && method.get() != Py_None;
+  PyErr_Clear();
+  if (!own) {
+    plain[next_plain] = {t, t->tp_version_tag};
+    next_plain = (next_plain + 1) % 8;
+  }
+  return own;
+}
+
+namespace {
+
 // Subclasses with their own __torch_function__ take over.
 PyObject* overridden(PyObject* f, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
                      bool& handled) {
@@ -487,17 +511,8 @@ PyObject* overridden(PyObject* f, PyObject* const* args, Py_ssize_t n, PyObject*
   Py_ssize_t nk = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
   for (Py_ssize_t i = 0; i < n + nk; ++i) {
     PyTypeObject* t = Py_TYPE(args[i]);
-    if (t == TensorType || !(t->tp_flags & Py_TPFLAGS_HEAPTYPE)) continue;
-    if (t == reinterpret_cast<PyTypeObject*>(DTypeType) || t == DeviceType_ || t == SizeType) continue;
-    Obj method(PyObject_GetAttr(reinterpret_cast<PyObject*>(t), attr));
-    if (!method) {
-      PyErr_Clear();
-      continue;
-    }
-    if (method.get() == Py_None) continue;
-    Obj base(PyObject_GetAttr(reinterpret_cast<PyObject*>(TensorType), attr));
-    if (base && PyObject_RichCompareBool(method.get(), base.get(), Py_EQ) == 1) continue;
-    PyErr_Clear();
+    if (!overrides_functions(t)) continue;
+    Obj method(check(PyObject_GetAttr(reinterpret_cast<PyObject*>(t), attr)));
     handled = true;
     Obj types(PyTuple_Pack(1, t)), tuple(PyTuple_New(n)), kw(PyDict_New());
     for (Py_ssize_t j = 0; j < n; ++j)
@@ -636,29 +651,33 @@ void add_functions(PyObject* m) {
   by_name = new std::map<std::string, PyObject*>;
   FunctionType = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&function_spec)));
   check(PyModule_AddFunctions(m, module_methods));
-  auto* groups = new std::map<std::string, std::vector<Signature>*>;
-  std::map<std::string, unsigned> forms;
+  add_aliases();
+  std::map<std::string, std::vector<Signature>> groups;
   std::vector<std::string> order;
   for (const FunctionRow& row : function_rows()) {
     std::string name = row.schema.substr(0, row.schema.find('('));
-    auto*& sigs = (*groups)[name];
-    if (!sigs) {
-      sigs = new std::vector<Signature>;
-      order.push_back(name);
-    }
-    sigs->push_back(read_signature(row));
-    if (!sigs->back().result_names.empty())
-      sigs->back().result_type = named_tuple(name, sigs->back().result_names);
-    forms[name] |= row.forms;
+    auto& sigs = groups[name];
+    if (sigs.empty()) order.push_back(name);
+    sigs.push_back(read_signature(row));
+    if (!sigs.back().result_names.empty())
+      sigs.back().result_type = named_tuple(name, sigs.back().result_names);
   }
+  auto with = [](const std::vector<Signature>& all, unsigned form) {
+    auto* some = new std::vector<Signature>;  // lives as long as the function
+    for (const Signature& s : all)
+      if (s.row->forms & form) some->push_back(s);
+    return some;
+  };
   for (const std::string& name : order) {
-    std::vector<Signature>* sigs = (*groups)[name];
-    publish(m, name, make_function(name, sigs, Form::Plain), forms[name]);
-    if (!(forms[name] & kInplace)) continue;
-    auto* only = new std::vector<Signature>;
-    for (const Signature& s : *sigs)
-      if (s.row->forms & kInplace) only->push_back(s);
-    publish(m, name + "_", make_function(name + "_", only, Form::Inplace), kFM);
+    const auto& all = groups[name];
+    auto *functions = with(all, kFunction), *methods = with(all, kMethod);
+    bool one = functions->size() == all.size() && methods->size() == all.size();
+    if (!functions->empty())
+      publish(m, name, make_function(name, functions, Form::Plain), one ? kFM : kFunction);
+    if (!methods->empty() && !one)
+      publish(m, name, make_function(name, methods, Form::Plain), kMethod);
+    auto* inplace = with(all, kInplace);
+    if (!inplace->empty()) publish(m, name + "_", make_function(name + "_", inplace, Form::Inplace), kFM);
   }
 }
 

@@ -96,6 +96,7 @@ PyObject* call_overloads(PyObject* function, PyObject* const* args, Py_ssize_t n
 // `name` of the functions, as a callable: for slots.
 PyObject* function_named(const char* name);
 
+bool overrides_functions(PyTypeObject* t);  // by a __torch_function__ of its own
 void* generator_state(PyObject* o);  // null when o is no Generator
 
 void add_types(PyObject* module);

@@ -92,7 +92,9 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 
 // Operators -----------------------------------------------------------------------------------
 
-bool plain_type(PyObject* o) { return Py_TYPE(o) == TensorType; }
+bool plain_type(PyObject* o) {
+  return Py_TYPE(o) == TensorType || (is_tensor(o) && !overrides_functions(Py_TYPE(o)));
+}
 
 using Binary = Tensor (*)(const Tensor&, const Tensor&);
 

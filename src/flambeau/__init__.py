@@ -1,10 +1,10 @@
 """Flambeau: tensors, automatic differentiation and deep learning with PyTorch's API."""
 from __future__ import annotations
 
-from . import _C
+from . import _C, _tensor  # noqa: F401
 from ._C import *  # noqa: F403
 from ._C import Size, Tensor, device, dtype  # noqa: F401
-from . import _tensor, functional  # noqa: F401
+from . import functional  # noqa: F401
 from ._constants import *  # noqa: F403
 from .functional import *  # noqa: F403
 from ._modes import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401
