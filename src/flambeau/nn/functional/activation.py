@@ -14,7 +14,7 @@ hardshrink = fb.hardshrink
 gelu = _C.gelu
 softplus = _C.softplus
 softshrink = _C.softshrink
-logsigmoid = _C.log_sigmoid
+logsigmoid = _C.logsigmoid
 
 # SELU's constants, for which mean 0 and variance 1 are a fixed point of the layer's map.
 _SELU = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
