@@ -8,11 +8,7 @@ namespace flambeau {
 namespace {
 
 Tensor variance_slope(const ReduceOp& op, const Tensor& x) {
-  double left = double(op.count()) - op.p;
-  Tensor d = x - mean(x, op.dims(), true);
-  if (left > 0) return d * (2 / left);
-  return where(eq(d, weak_scalar(Scalar(0))), full_like(d, Scalar(NAN)),
-               full_like(d, Scalar(INFINITY)));
+  return (x - mean(x, op.dims(), true)) * (2 / (double(op.count()) - op.p));
 }
 Tensor var_vjp(const ReduceOp& op, const Saved& s, const Tensor& g) {
   return op.restore(g) * variance_slope(op, s.input(0));

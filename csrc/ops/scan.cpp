@@ -1,6 +1,7 @@
 // Running folds along a dimension: cumsum, cumprod, logcumsumexp, cummax, cummin.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
@@ -76,12 +77,35 @@ void scan_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t width) {
       y[i * stride + j] = T(acc[j] = step<kind, W>(acc[j], W(x[i * stride + j])));
 }
 
+// Rows, four at a time: their chains of dependent steps run side by side.
+template <Scan kind, class T>
+void scan_rows(const T* x, T* y, int64_t rows, int64_t n) {
+  using W = Wide<T>;
+  for (; rows >= 4; rows -= 4, x += 4 * n, y += 4 * n) {
+    W a = start<kind, W>(), b = a, c = a, d = a;
+    for (int64_t i = 0; i < n; ++i) {
+      y[i] = T(a = step<kind, W>(a, W(x[i])));
+      y[n + i] = T(b = step<kind, W>(b, W(x[n + i])));
+      y[2 * n + i] = T(c = step<kind, W>(c, W(x[2 * n + i])));
+      y[3 * n + i] = T(d = step<kind, W>(d, W(x[3 * n + i])));
+    }
+  }
+  for (; rows; --rows, x += n, y += n) scan_columns<kind>(x, y, n, 1, 1);
+}
+
 template <Scan kind>
 void run_scan(const Tensor& x, const Tensor& y, int64_t dim) {
   auto run = [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* src = x.data<T>();
     T* dst = y.data<T>();
+    if (x.dim() && dim == x.dim() - 1 && x.numel()) {
+      int64_t n = x.shape()[int(dim)];
+      parallel_for(x.numel() / n, std::max<int64_t>(4, 32768 / n), [&](int64_t b, int64_t e) {
+        scan_rows<kind>(src + b * n, dst + b * n, e - b, n);
+      });
+      return;
+    }
     for_strips(x.shape(), dim, [&](int64_t at, int64_t n, int64_t stride, int64_t width) {
       scan_columns<kind>(src + at, dst + at, n, stride, width);
     });
@@ -127,7 +151,10 @@ Tensor logcumsumexp_vjp(const Tensor& g, const Tensor& x, const Tensor& y, int64
   };
   if (is_complex(x.dtype())) return conj(share(log(conj(g))));
   // log of the positive and of the negative part of g; nothing flows through the other part.
-  Tensor size = log(abs(g)), none = full_like(g, Scalar(-INFINITY));
+  // (The lowest number stands for log(0), so that differences stay finite.)
+  double lowest = g.dtype() == DType::F64 ? -std::numeric_limits<double>::max()
+                  : g.dtype() == DType::F16 ? -65504. : -3.3e38;
+  Tensor size = log(abs(g)), none = full_like(g, Scalar(lowest));
   auto part = [&](const Tensor& sign) { return share(where(sign, size, none)); };
   return part(gt(g, weak_scalar(Scalar(0)))) - part(lt(g, weak_scalar(Scalar(0))));
 }
