@@ -180,7 +180,8 @@ void Reduction::rows_split(int64_t outputs, int64_t n) const {
   for (int64_t i = 0; i < outputs; ++i, w.next()) {
     char* a = acc.get() + i * parts * s;
     for (int64_t step = 1; step < parts; step *= 2)
-      for (int64_t j = 0; j + step < parts; j += 2 * step) k.merge(a + j * s, a + (j + step) * s, 1);
+      for (int64_t j = 0; j + step < parts; j += 2 * step)
+        k.merge(a + j * s, a + (j + step) * s, 1);
     finish(a, out + w.out, size_of(out_type), 1);
   }
 }

@@ -80,8 +80,8 @@ struct Dropout final : OpOf<Dropout> {  // x -> y, mask
 
 void check(const Tensor& x, double p, const char* op) {
   FB_CHECK(p >= 0 && p <= 1, "dropout probability has to be between 0 and 1, but got ", p);
-  FB_CHECK(is_inexact(x.dtype()), op, ": result type Float can't be cast to the desired output type ",
-           x.dtype(), ": dropout needs floating point values");
+  FB_CHECK(is_inexact(x.dtype()), op, ": result type Float can't be cast to the desired output ",
+           "type ", x.dtype(), ": dropout needs floating point values");
 }
 
 Outputs drop(const Tensor& x, double p) {

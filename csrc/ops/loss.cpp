@@ -146,7 +146,8 @@ struct PairLoss final : OpOf<PairLoss> {
 Tensor pair_loss(const Tensor& a, const Tensor& b, PairParams q) {
   const Tensor* both[2] = {&a, &b};
   DType t = result_type(both, 2);
-  FB_CHECK_AS(NotImplemented, is_inexact(t), "\"", kNames[q.kind], "\" not implemented for '", t, "'");
+  FB_CHECK_AS(NotImplemented, is_inexact(t), "\"", kNames[q.kind], "\" not implemented for '", t,
+              "'");
   Dims shape = a.shape() == b.shape() ? a.shape()
                                       : broadcast_shapes(a.shape(), b.shape(), kNames[q.kind]);
   auto fit = [&](const Tensor& x) {
@@ -154,7 +155,8 @@ Tensor pair_loss(const Tensor& a, const Tensor& b, PairParams q) {
     return y.shape() == shape ? y : expand(y, shape);
   };
   if (is_complex(t)) {
-    FB_CHECK_AS(NotImplemented, q.kind == kAbs, "\"", kNames[q.kind], "\" not implemented for '", t, "'");
+    FB_CHECK_AS(NotImplemented, q.kind == kAbs, "\"", kNames[q.kind], "\" not implemented for '",
+                t, "'");
     return reduced(abs(fit(a) - fit(b)), q.how);
   }
   PairLoss op;

@@ -274,15 +274,16 @@ void check_classes(const Tensor& x, const Tensor& target, const Tensor& w, const
   FB_CHECK(target.dtype() == DType::I64 || target.dtype() == DType::U8,
            op, ": expected targets of type int64 (classes), got ", target.dtype(),
            ": convert with target.long()");
-  FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"", op, "\" not implemented for '", x.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"", op, "\" not implemented for '", x.dtype(),
+              "'");
   Dims want = target_shape(x.shape());
   if (x.dim() <= 2 && target.dim() == want.size() && want.size() == 1)
     FB_CHECK_VALUE(target.shape() == want, "Expected input batch_size (", want[0],
                    ") to match target batch_size (", target.shape()[0], ").");
   FB_CHECK(target.shape() == want, op, ": Expected target size ", want, ", got ", target.shape());
   int64_t c = x.shape()[x.dim() == 1 ? 0 : 1];
-  FB_CHECK(!w.defined() || (w.dim() == 1 && w.numel() == c), op, ": weight tensor should be defined "
-           "either for all ", c, " classes or no classes but got weight tensor of shape: ",
+  FB_CHECK(!w.defined() || (w.dim() == 1 && w.numel() == c), op, ": weight tensor should be "
+           "defined either for all ", c, " classes or no classes but got weight tensor of shape: ",
            w.defined() ? w.shape() : Dims{});
 }
 

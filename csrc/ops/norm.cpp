@@ -79,7 +79,8 @@ struct RowNormBackward final : OpOf<RowNormBackward> {  // inputs: g, x, mean, r
     const T *mu = in[2].data<T>(), *r = in[3].data<T>();
     T* out = want_x ? dx.data<T>() : nullptr;
     const RowKernels<T>& k = row_kernels<T>();
-    int64_t m = in[2].numel(), len = n, block = std::max<int64_t>(64, 65536 / std::max<int64_t>(1, n));
+    int64_t m = in[2].numel(), len = n;
+    int64_t block = std::max<int64_t>(64, 65536 / std::max<int64_t>(1, n));
     int64_t blocks = (m + block - 1) / block;
     bool sums = want_w || want_b, no_mean = rms, with_w = want_w, with_b = want_b;
     // Sums over rows: 64 rows in T, then double; blocks of rows are joined in order.
@@ -204,7 +205,8 @@ Outputs row_norm(const Tensor& x, const Dims& shape, const Tensor& w, const Tens
     fits = x.shape()[x.dim() - i] == shape[shape.size() - i];
   FB_CHECK(fits, name, ": Given normalized_shape=", shape, ", expected input with shape [*, ",
            to_str(shape).substr(1), ", but got input of size", x.shape());
-  FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"", name, "\" not implemented for '", x.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"", name, "\" not implemented for '",
+              x.dtype(), "'");
   RowNorm op;
   op.n = numel_of(shape);
   op.normalized = shape.size();

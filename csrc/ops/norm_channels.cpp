@@ -163,7 +163,7 @@ struct ChannelNormBackward final : OpOf<ChannelNormBackward> {  // g, x, mean, r
     if (s.node.saved_inputs >> 4 & 1) w = s.input(4);
     Tensor vw = want_w ? v[1] : none, vb = want_b ? v[2] : none;
     int64_t n = x.shape()[0], c = x.shape()[1];
-    auto as = [](const Tensor& t, const Dims& shape) { return t.defined() ? reshape(t, shape) : t; };
+    auto as = [](const Tensor& t, const Dims& s) { return t.defined() ? reshape(t, s) : t; };
     NormGrads d;
     if (groups) {
       Dims flat{n, groups, c / groups, -1}, ws{1, groups, c / groups, 1};
@@ -291,7 +291,8 @@ struct BatchNormArgs {
 void check_input(const BatchNormArgs& a, const char* op) {
   FB_CHECK(a.x.dim() >= 2, op, ": expected an input of at least 2 dimensions (N, C, *), got ",
            a.x.shape());
-  FB_CHECK_AS(NotImplemented, is_float(a.x.dtype()), "\"", op, "\" not implemented for '", a.x.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, is_float(a.x.dtype()), "\"", op, "\" not implemented for '",
+              a.x.dtype(), "'");
   int64_t c = a.x.shape()[1];
   check_channels(a.w, c, "weight");
   check_channels(a.b, c, "bias");
@@ -323,14 +324,15 @@ Tensors batch_norm(const BatchNormArgs& a) {
   NoGrad off;
   if (!a.x.is_meta()) {
     blend(a.running_mean, r[1], a.momentum);
-    if (a.running_var.defined()) blend(a.running_var, r[3] * (double(n) / double(n - 1)), a.momentum);
+    if (a.running_var.defined())
+      blend(a.running_var, r[3] * (double(n) / double(n - 1)), a.momentum);
   }
   return {r[0], r[1], r[2]};
 }
 
 Outputs group_norm(const Tensor& x, int64_t groups, const Tensor& w, const Tensor& b, double eps) {
-  FB_CHECK(x.dim() >= 2, "group_norm: Expected at least 2 dimensions for input tensor but received ",
-           x.dim());
+  FB_CHECK(x.dim() >= 2, "group_norm: Expected at least 2 dimensions for input tensor but ",
+           "received ", x.dim());
   int64_t c = x.shape()[1];
   FB_CHECK(groups > 0, "Expected num groups to be greater than 0, got ", groups);
   FB_CHECK(c % groups == 0, "Expected number of channels in input to be divisible by num_groups, "
@@ -341,7 +343,8 @@ Outputs group_norm(const Tensor& x, int64_t groups, const Tensor& w, const Tenso
   FB_CHECK(!b.defined() || (b.dim() == 1 && b.numel() == c), "Expected bias to be a vector of "
            "size equal to the number of channels in input, but got bias of shape ",
            b.defined() ? b.shape() : Dims{}, " and input of shape ", x.shape());
-  FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"group_norm\" not implemented for '", x.dtype(), "'");
+  FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"group_norm\" not implemented for '",
+              x.dtype(), "'");
   ChannelNorm op;
   op.groups = groups;
   op.eps = eps;

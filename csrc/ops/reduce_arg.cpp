@@ -173,7 +173,8 @@ Value call_aminmax(Args& a) {
 }
 
 #define FB_EXTREME(name, what)                                                                   \
-  {#name "(Tensor input) -> Tensor", kFMO, [](Args& a) -> Value { return name##_all(a.tensor(0)); }, \
+  {#name "(Tensor input) -> Tensor", kFMO,                                                        \
+   [](Args& a) -> Value { return name##_all(a.tensor(0)); },                                     \
    what " element; with `dim`, (values, indices) along it; with `other`, elementwise."},         \
   {#name "(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", kFMO, \
    [](Args& a) -> Value { return pair_of(name##_dim(a.tensor(0), a.integer(1), a.flag(2))); },   \

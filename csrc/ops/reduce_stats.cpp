@@ -155,8 +155,10 @@ Tensor vector_norm(const Tensor& t, double ord, const Dims& dims, bool keepdim, 
   const ReduceRow* row = ord == 0 ? &kNorm0 : ord == 1 ? &kNorm1 : ord == 2 ? &kNorm2
                          : ord == INFINITY ? &kNormMax : ord == -INFINITY ? &kNormMin : nullptr;
   if (row) return run_row(*row, x, mask, keepdim, compute_type(x.dtype()), x.dtype());
-  Tensor s = sum(pow(abs(x), ord), dims, keepdim);
-  return pow(s, 1 / ord);
+  auto power = [&](const Tensor& t, double e) {
+    return x.dtype() == DType::F64 ? pow(t, scalar_tensor(Scalar(e), DType::F64)) : pow(t, e);
+  };
+  return power(sum(power(abs(x), ord), dims, keepdim), 1 / ord);
 }
 
 Tensor logsumexp(const Tensor& t, const Dims& dims, bool keepdim) {
