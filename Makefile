@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
-EPOCHS ?= 2
+EPOCHS ?= 1
 WORKERS ?= 2
 TORCH ?= torch==2.13.0
 # e.g. TORCH_PIP_ARGS="--index-url ..." to take a CPU-only build of PyTorch

@@ -75,7 +75,10 @@ Plan plan_of(const ElemRow& row, const Tensor* in) {
            "found at least two devices, ", pl.device, " and ", in[i].device(), "!");
     if (in[i].dim() || !in[i].device().is_cpu()) pl.device = in[i].device();
   }
-  if (!same || in[0].dim() == 0) {
+  // A number beside a tensor that has dimensions and no lower category changes nothing.
+  bool number = n == 2 && in[0].dim() && !in[0].impl()->weak && in[1].impl()->weak &&
+                category(in[1].dtype()) <= category(t);
+  if ((!same || in[0].dim() == 0) && !number) {
     const Tensor* ptr[kMaxOperands];
     for (int i = 0; i < n; ++i) ptr[i] = &in[i];
     t = result_type(ptr, n);

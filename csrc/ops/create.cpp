@@ -82,8 +82,10 @@ Tensor weak_scalar(Scalar v) {
             : v.kind == Scalar::Float   ? DType::F64
                                         : DType::C128;
   Tensor r = empty({}, t);
-  Element e = encode(v, t);
-  std::memcpy(r.bytes(), e.bytes, size_t(size_of(t)));
+  if (v.kind == Scalar::Float) *r.data<double>() = v.f;
+  else if (v.kind == Scalar::Int) *r.data<int64_t>() = v.i;
+  else if (v.kind == Scalar::Bool) *r.data<bool>() = v.i != 0;
+  else *r.data<c128>() = {v.f, v.im};
   r.impl()->weak = true;
   return r;
 }

@@ -179,24 +179,13 @@ void add_inplace(const Tensor& t, const Tensor& other) {
   elementwise_into(binary_rows[k_add], in, nullptr, 0, t, true);
 }
 
+// Where x equals a bound the gradient stays with x, as PyTorch has it; NaN wins.
 Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
   FB_CHECK(min.defined() || max.defined(), "clamp: At least one of 'min' or 'max' must not be None");
   Tensor r = x;
-  if (min.defined()) r = maximum(r, min);
-  if (max.defined()) r = minimum(r, max);
+  if (min.defined()) r = where(logical_or(lt(r, min), isnan(min)), min, r);
+  if (max.defined()) r = where(logical_or(gt(r, max), isnan(max)), max, r);
   return r;
-}
-
-// One function serves every row: inputs first, then the parameters.
-Value call_row(Args& a) {
-  const auto& row = *static_cast<const ElemRow*>(a.context);
-  Tensor in[3];
-  double p[4] = {};
-  for (int i = 0; i < row.arity; ++i) in[i] = a.tensor(i);
-  int np = a.list.size() - row.arity;
-  for (int i = 0; i < np; ++i) p[i] = a.real(row.arity + i);
-  if (a.out.defined()) return elementwise_into(row, in, p, np, a.out, a.inplace);
-  return elementwise(row, in, p, np);
 }
 
 namespace {
@@ -260,9 +249,13 @@ Value call_clamp(Args& a) {
     }
   }
   FB_CHECK(!is_complex(x.dtype()), "clamp is not supported for complex types");
-  Tensor mid = lo.defined() && hi.defined() ? maximum(x, lo) : x;
-  return call_binary(row_named(hi.defined() ? "minimum" : "maximum"), mid,
-                     hi.defined() ? hi : lo, a);
+  Tensor r = clamp(x, lo, hi);
+  if (!a.out.defined()) return r;
+  if (a.inplace) return copy_(x, r);
+  FB_CHECK(can_cast(r.dtype(), a.out.dtype()), "result type ", r.dtype(),
+           " can't be cast to the desired output type ", a.out.dtype());
+  resize_out(a.out, r.shape(), "clamp");
+  return copy_(a.out, r);
 }
 Value call_elu(Args& a, double alpha, double scale, double input_scale) {
   double p[3] = {alpha, scale, input_scale};

@@ -28,6 +28,15 @@ Tensor i1e_slope(const Tensor& x, const Tensor& y) {
   Tensor zero = eq(x, number(0)), safe = where(zero, ones_like(x), x);
   return where(zero, full_like(x, 0.5), special_i0e(safe) - y * (sgn(safe) + 1. / safe));
 }
+Tensor spherical_slope(const Tensor& x) {
+  Tensor zero = eq(x, number(0)), safe = where(zero, ones_like(x), x);
+  return where(zero, zeros_like(x), (cos(safe) - sin(safe) / safe) / safe);
+}
+// U_n'(x) = ((n + 1) T_{n+1}(x) - x U_n(x)) / (x^2 - 1)
+Tensor chebyshev_u_slope(const Tensor& x, const Tensor& n, const Tensor& y) {
+  Tensor m = n + 1.;
+  return (m * special_chebyshev_polynomial_t(x, m) - x * y) / (square(x) - 1.);
+}
 Tensor angle_vjp(const Tensor& g, const Tensor& z) {
   if (!is_complex(z.dtype())) return zeros_like(g);
   Tensor r2 = square(abs(z)), zero = eq(r2, number(0));

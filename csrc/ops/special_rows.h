@@ -35,29 +35,33 @@
     "Modified Bessel function of order 1 (DLMF 10.25).")                                          \
   X(special_i1e, "", Float, kFlt, Both, math::i1e(x), g * i1e_slope(IN(), Y()),                   \
     "exp(-|x|) i1(x).")                                                                           \
-  X(special_bessel_j0, "", Float, kFlt, None, math::bessel_j0(x), FB_NO_GRAD,                     \
-    "Bessel function of the first kind of order 0.")                                              \
-  X(special_bessel_j1, "", Float, kFlt, None, math::bessel_j1(x), FB_NO_GRAD,                     \
-    "Bessel function of the first kind of order 1.")                                              \
-  X(special_bessel_y0, "", Float, kFlt, None, math::bessel_y0(x), FB_NO_GRAD,                     \
-    "Bessel function of the second kind of order 0.")                                             \
-  X(special_bessel_y1, "", Float, kFlt, None, math::bessel_y1(x), FB_NO_GRAD,                     \
-    "Bessel function of the second kind of order 1.")                                             \
-  X(special_modified_bessel_i0, "", Float, kFlt, None, math::modified_bessel_i0(x), FB_NO_GRAD,   \
-    "Modified Bessel function I of order 0.")                                                     \
-  X(special_modified_bessel_i1, "", Float, kFlt, None, math::modified_bessel_i1(x), FB_NO_GRAD,   \
-    "Modified Bessel function I of order 1.")                                                     \
-  X(special_modified_bessel_k0, "", Float, kFlt, None, math::modified_bessel_k0(x), FB_NO_GRAD,   \
-    "Modified Bessel function K of order 0.")                                                     \
-  X(special_modified_bessel_k1, "", Float, kFlt, None, math::modified_bessel_k1(x), FB_NO_GRAD,   \
-    "Modified Bessel function K of order 1.")                                                     \
-  X(special_scaled_modified_bessel_k0, "", Float, kFlt, None, math::scaled_modified_bessel_k0(x), \
-    FB_NO_GRAD, "exp(x) K0(x).")                                                                  \
-  X(special_scaled_modified_bessel_k1, "", Float, kFlt, None, math::scaled_modified_bessel_k1(x), \
-    FB_NO_GRAD, "exp(x) K1(x).")                                                                  \
+  X(special_bessel_j0, "", Float, kFlt, In, math::bessel_j0(x), -g *                              \
+    special_bessel_j1(IN()), "Bessel function of the first kind of order 0.")                     \
+  X(special_bessel_j1, "", Float, kFlt, Both, math::bessel_j1(x), g *                             \
+    (special_bessel_j0(IN()) - Y() / IN()), "Bessel function of the first kind of order 1.")      \
+  X(special_bessel_y0, "", Float, kFlt, In, math::bessel_y0(x), -g *                              \
+    special_bessel_y1(IN()), "Bessel function of the second kind of order 0.")                    \
+  X(special_bessel_y1, "", Float, kFlt, Both, math::bessel_y1(x), g *                             \
+    (special_bessel_y0(IN()) - Y() / IN()), "Bessel function of the second kind of order          \
+    1.")                                                                                          \
+  X(special_modified_bessel_i0, "", Float, kFlt, In, math::modified_bessel_i0(x), g *             \
+    special_modified_bessel_i1(IN()), "Modified Bessel function I of order 0.")                   \
+  X(special_modified_bessel_i1, "", Float, kFlt, Both, math::modified_bessel_i1(x), g *           \
+    i1_slope(IN(), Y()), "Modified Bessel function I of order 1.")                                \
+  X(special_modified_bessel_k0, "", Float, kFlt, In, math::modified_bessel_k0(x), -g *            \
+    special_modified_bessel_k1(IN()), "Modified Bessel function K of order 0.")                   \
+  X(special_modified_bessel_k1, "", Float, kFlt, Both, math::modified_bessel_k1(x), -g *          \
+    (special_modified_bessel_k0(IN()) + Y() / IN()), "Modified Bessel function K of order         \
+    1.")                                                                                          \
+  X(special_scaled_modified_bessel_k0, "", Float, kFlt, Both,                                     \
+    math::scaled_modified_bessel_k0(x), g * (Y() - special_scaled_modified_bessel_k1(IN())),      \
+    "exp(x) K0(x).")                                                                              \
+  X(special_scaled_modified_bessel_k1, "", Float, kFlt, Both,                                     \
+    math::scaled_modified_bessel_k1(x), g * (Y() - special_scaled_modified_bessel_k0(IN()) -      \
+    Y() / IN()), "exp(x) K1(x).")                                                                 \
   X(special_airy_ai, "", Float, kFlt, None, math::airy_ai(x), FB_NO_GRAD, "Airy function Ai.")    \
-  X(special_spherical_bessel_j0, "", Float, kFlt, None, math::spherical_bessel_j0(x),             \
-    FB_NO_GRAD, "sin(x) / x, and 1 at 0.")                                                        \
+  X(special_spherical_bessel_j0, "", Float, kFlt, In, math::spherical_bessel_j0(x), g *           \
+    spherical_slope(IN()), "sin(x) / x, and 1 at 0.")                                             \
   X(angle, "", Real, kAll, In, phase(x), angle_vjp(g, IN()), "Angle of a complex number; 0 or pi "\
     "for a real one.")                                                                            \
   X(logit_eps, "Scalar eps", Float, kFlt, In, log_odds(x, P(0)), logit_vjp(g, IN(), p[0]),        \
@@ -75,27 +79,36 @@
     g * A() / (B() + 1.), "a log(1 + b), and 0 where a is 0.")                                    \
   X(special_zeta, Float, kFlt, In, math::zeta(a, b), FB_NO_GRAD,                                  \
     g * -A() * special_zeta(A() + 1., B()), "Hurwitz zeta function (DLMF 25.11.1).")              \
-  X(special_chebyshev_polynomial_t, Float, kFlt, None, math::chebyshev_polynomial_t(a, b),        \
-    FB_NO_GRAD, FB_NO_GRAD, "Chebyshev polynomial of the first kind.")                            \
-  X(special_chebyshev_polynomial_u, Float, kFlt, None, math::chebyshev_polynomial_u(a, b),        \
-    FB_NO_GRAD, FB_NO_GRAD, "Chebyshev polynomial of the second kind.")                           \
+  X(special_chebyshev_polynomial_t, Float, kFlt, In, math::chebyshev_polynomial_t(a, b), g *      \
+    B() * special_chebyshev_polynomial_u(A(), B() - 1.), FB_NO_GRAD, "Chebyshev polynomial        \
+    of the first kind.")                                                                          \
+  X(special_chebyshev_polynomial_u, Float, kFlt, Both, math::chebyshev_polynomial_u(a, b), g      \
+    * chebyshev_u_slope(A(), B(), Y()), FB_NO_GRAD, "Chebyshev polynomial of the second           \
+    kind.")                                                                                       \
   X(special_chebyshev_polynomial_v, Float, kFlt, None, math::chebyshev_polynomial_v(a, b),        \
     FB_NO_GRAD, FB_NO_GRAD, "Chebyshev polynomial of the third kind.")                            \
   X(special_chebyshev_polynomial_w, Float, kFlt, None, math::chebyshev_polynomial_w(a, b),        \
     FB_NO_GRAD, FB_NO_GRAD, "Chebyshev polynomial of the fourth kind.")                           \
-  X(special_shifted_chebyshev_polynomial_t, Float, kFlt, None,                                    \
-    math::shifted_chebyshev_polynomial_t(a, b), FB_NO_GRAD, FB_NO_GRAD, "Shifted, first kind.")   \
-  X(special_shifted_chebyshev_polynomial_u, Float, kFlt, None,                                    \
-    math::shifted_chebyshev_polynomial_u(a, b), FB_NO_GRAD, FB_NO_GRAD, "Shifted, second kind.")  \
+  X(special_shifted_chebyshev_polynomial_t, Float, kFlt, In,                                      \
+    math::shifted_chebyshev_polynomial_t(a, b), g * B() *                                         \
+    special_shifted_chebyshev_polynomial_u(A(), B() - 1.) * 2., FB_NO_GRAD, "Shifted, first       \
+    kind.")                                                                                       \
+  X(special_shifted_chebyshev_polynomial_u, Float, kFlt, Both,                                    \
+    math::shifted_chebyshev_polynomial_u(a, b), g * chebyshev_u_slope(A() * 2. - 1., B(),         \
+    Y()) * 2., FB_NO_GRAD, "Shifted, second kind.")                                               \
   X(special_shifted_chebyshev_polynomial_v, Float, kFlt, None,                                    \
     math::shifted_chebyshev_polynomial_v(a, b), FB_NO_GRAD, FB_NO_GRAD, "Shifted, third kind.")   \
   X(special_shifted_chebyshev_polynomial_w, Float, kFlt, None,                                    \
     math::shifted_chebyshev_polynomial_w(a, b), FB_NO_GRAD, FB_NO_GRAD, "Shifted, fourth kind.")  \
-  X(special_hermite_polynomial_h, Float, kFlt, None, math::hermite_polynomial_h(a, b),            \
-    FB_NO_GRAD, FB_NO_GRAD, "Physicist's Hermite polynomial.")                                    \
-  X(special_hermite_polynomial_he, Float, kFlt, None, math::hermite_polynomial_he(a, b),          \
-    FB_NO_GRAD, FB_NO_GRAD, "Probabilist's Hermite polynomial.")                                  \
-  X(special_laguerre_polynomial_l, Float, kFlt, None, math::laguerre_polynomial_l(a, b),          \
-    FB_NO_GRAD, FB_NO_GRAD, "Laguerre polynomial.")                                               \
-  X(special_legendre_polynomial_p, Float, kFlt, None, math::legendre_polynomial_p(a, b),          \
-    FB_NO_GRAD, FB_NO_GRAD, "Legendre polynomial.")
+  X(special_hermite_polynomial_h, Float, kFlt, In, math::hermite_polynomial_h(a, b), g * B()      \
+    * special_hermite_polynomial_h(A(), B() - 1.) * 2., FB_NO_GRAD, "Physicist's Hermite          \
+    polynomial.")                                                                                 \
+  X(special_hermite_polynomial_he, Float, kFlt, In, math::hermite_polynomial_he(a, b), g *        \
+    B() * special_hermite_polynomial_he(A(), B() - 1.), FB_NO_GRAD, "Probabilist's Hermite        \
+    polynomial.")                                                                                 \
+  X(special_laguerre_polynomial_l, Float, kFlt, Both, math::laguerre_polynomial_l(a, b), g *      \
+    B() * (Y() - special_laguerre_polynomial_l(A(), B() - 1.)) / A(), FB_NO_GRAD, "Laguerre       \
+    polynomial.")                                                                                 \
+  X(special_legendre_polynomial_p, Float, kFlt, Both, math::legendre_polynomial_p(a, b), g *      \
+    B() * (A() * Y() - special_legendre_polynomial_p(A(), B() - 1.)) / (square(A()) - 1.),        \
+    FB_NO_GRAD, "Legendre polynomial.")

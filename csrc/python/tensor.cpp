@@ -206,7 +206,7 @@ PyObject* unary(PyObject* a, const char* name) {
   FB_CATCH(nullptr)
 }
 PyObject* nb_neg(PyObject* a) { return unary(a, "neg"); }
-PyObject* nb_pos(PyObject* a) { return unary(a, "positive"); }
+PyObject* nb_pos(PyObject* a) { return PyObject_CallMethod(a, "positive", nullptr); }
 PyObject* nb_abs(PyObject* a) { return unary(a, "abs"); }
 PyObject* nb_invert(PyObject* a) { return unary(a, "bitwise_not"); }
 
