@@ -12,7 +12,7 @@ namespace {
 
 // scatter_reduce ------------------------------------------------------------------------------
 
-enum class Fold : uint8_t { Sum, Prod, Mean, Max, Min };
+enum class Fold : uint8_t { Sum, Prod, Mean, Max, Min, Set };
 
 template <class T> constexpr bool kComplex = std::is_same_v<T, c64> || std::is_same_v<T, c128>;
 
@@ -20,6 +20,7 @@ template <Fold fold, class T>
 T combine(T a, T b) {
   if constexpr (fold == Fold::Sum || fold == Fold::Mean) return T(a + b);
   else if constexpr (fold == Fold::Prod) return T(a * b);
+  else if constexpr (fold == Fold::Set) return b;
   else if constexpr (kComplex<T>) return a;
   else if constexpr (fold == Fold::Max) return b != b || b > a ? b : a;
   else return b != b || b < a ? b : a;
@@ -90,7 +91,8 @@ Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const T
 Tensor touched(const Dims& shape, int64_t dim, const Tensor& index) {
   NoGrad off;
   Tensor n = zeros(shape, DType::I64, index.device());
-  return ne(scatter_add(n, dim, index, full(index.shape(), Scalar(1), DType::I64)),
+  return ne(scatter_add(n, dim, index, full(index.shape(), Scalar(1), DType::I64,
+                                               index.device())),
             weak_scalar(Scalar(0)));
 }
 
@@ -114,24 +116,25 @@ struct ScatterReduce final : OpOf<ScatterReduce> {
         case Fold::Mean: fold_into<Fold::Mean, T>(to, idx, src, dim, self_too); break;
         case Fold::Max: fold_into<Fold::Max, T>(to, idx, src, dim, self_too); break;
         case Fold::Min: fold_into<Fold::Min, T>(to, idx, src, dim, self_too); break;
+        case Fold::Set: fold_into<Fold::Set, T>(to, idx, src, dim, true); break;
       }
     });
     if (!to.is(out[0])) copy_values(out[0], to);
   }
   Saves saves(const Inputs&) const override {
-    if (fold == Fold::Sum) return {2, 0};
+    if (fold == Fold::Sum || fold == Fold::Set) return {2, 0};
     return {7u, fold == Fold::Mean ? 0u : 1u};
   }
   Grads vjp(const Saved& s, const Grads& g) override {
     Grads r(3, Tensor());
     Tensor idx = s.input(1);
     switch (fold) {
-      case Fold::Sum:
+      case Fold::Sum: case Fold::Set:
         r[0] = g[0];
         if (s.needs(2)) r[2] = gather(g[0], dim, idx);
         break;
       case Fold::Mean: {
-        Tensor share = g[0] / counts(s, g[0], idx);
+        Tensor share = g[0] / counts(g[0], idx);
         r[0] = share;
         if (s.needs(2)) r[2] = gather(share, dim, idx);
         break;
@@ -140,19 +143,19 @@ struct ScatterReduce final : OpOf<ScatterReduce> {
       default: of_extreme(s, g[0], idx, r);
     }
     if (!self_too && s.needs(0))
-      r[0] = where(touched(g[0].shape(), dim, idx), zeros({}, g[0].dtype()), r[0]);
+      r[0] = where(touched(g[0].shape(), dim, idx), zeros({}, g[0].dtype(), g[0].device()), r[0]);
     return r;
   }
-  Tensor counts(const Saved& s, const Tensor& g, const Tensor& idx) const {
+  Tensor counts(const Tensor& g, const Tensor& idx) const {
     NoGrad off;
     Tensor n = self_too ? ones_like(g) : zeros_like(g);
-    n = scatter_add(n, dim, idx, full(idx.shape(), Scalar(1), s.input(2).dtype()));
+    n = scatter_add(n, dim, idx, full(idx.shape(), Scalar(1), g.dtype(), g.device()));
     return where(eq(n, weak_scalar(Scalar(0))), ones_like(n), n);
   }
   // A factor's gradient is the product of the others: the result over it, or, where it is the
   // only zero, the product with a one in its stead.
   void of_product(const Saved& s, const Tensor& g, const Tensor& idx, Grads& r) const {
-    Tensor x = s.input(0), src = s.input(2), one = full({}, Scalar(1), x.dtype()), zero;
+    Tensor x = s.input(0), src = s.input(2), one = full({}, Scalar(1), x.dtype(), x.device()), zero;
     {
       NoGrad off;
       zero = eq(x, weak_scalar(Scalar(0)));
@@ -166,7 +169,7 @@ struct ScatterReduce final : OpOf<ScatterReduce> {
     {
       NoGrad off;
       src_zero = eq(src, weak_scalar(Scalar(0)));
-      Tensor n = scatter_add(zeros(x.shape(), DType::I64), dim, idx, to_dtype(src_zero, DType::I64));
+      Tensor n = scatter_add(zeros(x.shape(), DType::I64, x.device()), dim, idx, to_dtype(src_zero, DType::I64));
       only = logical_and(src_zero, eq(gather(n, dim, idx), weak_scalar(Scalar(1))));
     }
     Tensor others = scatter_reduce(x, dim, idx, where(only, one, src), fold, self_too);
@@ -265,7 +268,7 @@ struct MaskedScatter final : OpOf<MaskedScatter> {
   Grads vjp(const Saved& s, const Grads& g) override {
     Grads r(3, Tensor());
     Tensor m = s.input(1);
-    if (s.needs(0)) r[0] = where(m, zeros({}, g[0].dtype()), g[0]);
+    if (s.needs(0)) r[0] = where(m, zeros({}, g[0].dtype(), g[0].device()), g[0]);
     if (s.needs(2)) {
       Tensor taken = index(reshape(g[0], {-1}), {reshape(m, {-1})});
       r[2] = view(pad_constant(taken, {0, numel_of(source) - taken.numel()}, Scalar(0)), source);
@@ -287,6 +290,13 @@ Tensor masked_scatter(const Tensor& t, const Tensor& mask, const Tensor& src) {
 
 // put, take_along_dim, fill --------------------------------------------------------------------
 
+// Negative indices count from the end.
+Tensor from_start(const Tensor& idx, int64_t size) {
+  NoGrad off;
+  if (idx.is_meta() || !idx.numel() || item(amin(idx)).i >= 0) return idx;
+  return where(lt(idx, weak_scalar(Scalar(0))), add(idx, weak_scalar(Scalar(size))), idx);
+}
+
 Tensor put(const Tensor& t, const Tensor& idx, const Tensor& src, bool accumulate) {
   FB_CHECK(idx.dtype() == DType::I64, "put(): Expected a long tensor for index, but got ", idx.dtype());
   FB_CHECK(t.dtype() == src.dtype(), "put(): self and source expected to have the same dtype, but got "
@@ -295,17 +305,20 @@ Tensor put(const Tensor& t, const Tensor& idx, const Tensor& src, bool accumulat
                  "of elements, but got source.numel() = ", src.numel(), ", index.numel() = ",
                  idx.numel());
   FB_CHECK_INDEX(t.numel() || !idx.numel(), "put(): Tried to put elements into an empty tensor");
-  Tensor r = clone(reshape(t, {-1}));
-  index_put_(r, {reshape(idx, {-1})}, reshape(src, {-1}), accumulate);
-  return view(r, t.shape());
+  Tensor at = reshape(idx, {-1});
+  if (!at.is_meta()) {
+    NoGrad off;
+    at = from_start(at, t.numel());
+    int64_t most = at.numel() ? std::max(item(amax(at)).i, -item(amin(at)).i) : 0;
+    FB_CHECK_INDEX(most < std::max<int64_t>(t.numel(), 1), "put(): out of range: tried to access index ",
+                   most, " on a tensor of ", t.numel(), " elements");
+  }
+  ScatterReduce op;
+  op.fold = accumulate ? Fold::Sum : Fold::Set;
+  op.self_too = accumulate;
+  return view(apply(std::move(op), {reshape(t, {-1}), at, reshape(src, {-1})}), t.shape());
 }
 
-// Negative indices count from the end.
-Tensor from_start(const Tensor& idx, int64_t size) {
-  NoGrad off;
-  if (idx.is_meta() || !idx.numel() || item(amin(idx)).i >= 0) return idx;
-  return where(lt(idx, weak_scalar(Scalar(0))), add(idx, weak_scalar(Scalar(size))), idx);
-}
 Tensor take_along_dim(const Tensor& t, const Tensor& places, OptInt dim) {
   Tensor idx = places;
   FB_CHECK(idx.dtype() == DType::I64, "take_along_dim(): dtype of indices should be Long but got ",

@@ -68,10 +68,12 @@ Tensor searchsorted(const Tensor& bounds, const Tensor& values, const SearchOpti
   DType type = result_type(both, 2), compute = compute_type(type);
   FB_CHECK_AS(NotImplemented, !is_complex(type) && type != DType::Bool,
               "\"searchsorted\" not implemented for '", type, "'");
+  DType place = o.out_int32 ? DType::I32 : DType::I64;
+  if (bounds.is_meta() || values.is_meta()) return empty(values.shape(), place, bounds.device());
   Tensor b = contiguous(to_dtype(bounds, compute)), v = contiguous(to_dtype(values, compute));
   Tensor order = o.sorter.defined() ? contiguous(o.sorter) : Tensor();
   if (order.defined()) check_sorter(bounds, order);
-  Tensor out = empty(values.shape(), o.out_int32 ? DType::I32 : DType::I64);
+  Tensor out = empty(values.shape(), place);
   const int64_t* places = order.defined() ? order.data<int64_t>() : nullptr;
   bool one = bounds.dim() == 1;
   int64_t n = bounds.size(-1), width = values.dim() ? values.size(-1) : 1;
@@ -135,6 +137,8 @@ Value bincount(Args& a) {
            describe(t));
   FB_CHECK(!w.defined() || w.shape() == t.shape(), "weights should be 1-d and have the same length as "
            "input (", n, "), but its shape is ", w.defined() ? w.shape() : Dims{});
+  FB_CHECK_AS(NotImplemented, !t.is_meta(), "bincount: the result's size depends on values, which "
+              "meta tensors lack");
   if (n == 0) return zeros({least}, DType::I64);
   bool single = w.defined() && w.dtype() == DType::F32;
   Tensor x = contiguous(t), out;
@@ -163,6 +167,7 @@ Tensor histc(const Tensor& t, int64_t bins, double low, double high) {
   FB_CHECK_AS(NotImplemented, is_float(t.dtype()), "\"histogram_cpu\" not implemented for '", t.dtype(),
               "': histc takes floating point tensors");
   FB_CHECK(bins > 0, "histc: bins must be > 0, but got ", bins);
+  if (t.is_meta()) return empty({bins}, t.dtype(), t.device());
   Tensor x = contiguous(to_dtype(t, compute_type(t.dtype())));
   if (low == high && x.numel()) {
     low = item(amin(x)).f;

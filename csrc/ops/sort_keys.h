@@ -87,9 +87,8 @@ struct Scratch {
 // a or b, whichever is returned. W: uint32_t or uint64_t.
 template <class W>
 W* radix_sort(W* a, W* b, int64_t n, int from, int bits) {
-  constexpr int kMost = 11;
-  int widest = n >= 16384 ? kMost : 8;
-  int passes = (bits + widest - 1) / widest;
+  constexpr int kMost = 8;  // wider digits spread the writes over too many pages
+  int passes = (bits + kMost - 1) / kMost;
   if (!passes) return a;
   int width = (bits + passes - 1) / passes, size = 1 << width;
   constexpr int kTables = 8;
@@ -174,8 +173,9 @@ uint64_t* order_row(const T* x, int64_t n, bool descending, uint64_t* a, uint64_
         int64_t j = i + 1;
         while (j < n && s[j] >> 32 == s[i] >> 32) ++j;
         if (j - i > 1)
-          std::stable_sort(s + i, s + j, [&](uint64_t u, uint64_t v) {
-            return (key_of(x[uint32_t(u)]) ^ flip) < (key_of(x[uint32_t(v)]) ^ flip);
+          std::sort(s + i, s + j, [&](uint64_t u, uint64_t v) {
+            K k = key_of(x[uint32_t(u)]) ^ flip, l = key_of(x[uint32_t(v)]) ^ flip;
+            return k != l ? k < l : u < v;
           });
         i = j;
       }

@@ -28,6 +28,18 @@ template <class T, class Same, class Get, class Place>
 void take_runs(int64_t n, DType dtype, Wanted w, Distinct& d, Same&& same, Get&& value,
                Place&& place) {
   int64_t m = n > 0, at = 0;
+  if (n && !w.inverse && !w.counts) {
+    Scratch<T> all(n);
+    T* o = all.get();
+    *o = value(0);
+    for (int64_t i = 1; i < n; ++i) {
+      at += !same(i);
+      o[at] = value(i);
+    }
+    d.values = empty({at + 1}, dtype);
+    std::copy_n(o, at + 1, d.values.template data<T>());
+    return;
+  }
   for (int64_t i = 1; i < n; ++i) m += !same(i);
   d.values = empty({m}, dtype);
   T* o = d.values.template data<T>();
@@ -93,8 +105,9 @@ void unique_elements(const Tensor& x, Wanted w, Distinct& d) {
     take_runs<T>(n, x.dtype(), w, d, [&](int64_t i) { return s[i] >> 32 == s[i - 1] >> 32; }, value,
                  place);
   else
-    take_runs<T>(n, x.dtype(), w, d, [&](int64_t i) { return value(i) == value(i - 1); }, value,
-                 place);
+    take_runs<T>(n, x.dtype(), w, d, [&](int64_t i) {
+      return s[i] >> 32 == s[i - 1] >> 32 && value(i) == value(i - 1);
+    }, value, place);
 }
 
 // The slices of t along dim as contiguous rows.
@@ -150,9 +163,15 @@ Value unique_along(const Tensor& t, int64_t dim, bool consecutive, Wanted w) {
   });
 }
 
+void refuse_meta(const Tensor& t, const char* op) {
+  FB_CHECK_AS(NotImplemented, !t.is_meta(), op, ": the result's size depends on values, which meta "
+              "tensors lack");
+}
+
 Value unique(Args& a) {
   NoGrad off;
   Tensor t = a.tensor(0);
+  refuse_meta(t, "unique");
   Wanted w{a.flag(2), a.flag(3)};
   FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()), "\"unique\" not implemented for '", t.dtype(),
               "': complex numbers have no order");
@@ -170,6 +189,7 @@ Value unique(Args& a) {
 Value unique_consecutive(Args& a) {
   NoGrad off;
   Tensor t = a.tensor(0);
+  refuse_meta(t, "unique_consecutive");
   Wanted w{a.flag(1), a.flag(2)};
   if (a.given(3)) return unique_along(t, a.integer(3), true, w);
   Distinct d;

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import flambeau as fb
 
+from .. import _C
 from ._register import composite
 from ._util import need_tensors, star, wrap_dim, wrap_dims
 
@@ -141,10 +142,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         if repeats < 0:
             raise RuntimeError(f"repeat_interleave: repeats cannot be negative, got {repeats}")
         _check_repeats(repeats, output_size, repeats * n)
-        out = input.unsqueeze(dim + 1)
-        shape = list(out.shape)
-        shape[dim + 1] = repeats
-        return out.expand(shape).clone().flatten(dim, dim + 1)
+        return _C._repeat_slices(input, dim, repeats)
     if repeats.dim() != 1 or repeats.dtype not in (fb.int32, fb.int64):
         raise RuntimeError("repeat_interleave: repeats must be 0-d or 1-d and int32 or int64, got "
                            f"{repeats.dim()}-d {repeats.dtype}")

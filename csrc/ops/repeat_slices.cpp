@@ -1,0 +1,94 @@
+// Slices repeated in place along a dimension, each as often as its count says.
+#include <algorithm>
+
+#include "../core/op.h"
+#include "../core/registry.h"
+#include "../cpu/parallel.h"
+#include "ops.h"
+
+namespace flambeau {
+namespace {
+
+// in[1]: where each slice's repeats end; or in[0] alone, with `times` for all.
+struct RepeatSlices final : OpOf<RepeatSlices> {
+  int dim = 0;
+  int64_t times = 0, total = 0;
+  Dims shape;
+  const char* name() const override { return "repeat_interleave"; }
+  Specs infer(const Inputs& in) override {
+    Dims s = in[0].shape();
+    s[dim] = total;
+    return {{s, in[0].dtype()}};
+  }
+  void cpu(const Inputs& in, Outputs& out) override {
+    if (out[0].numel() == 0) return;
+    NoGrad off;
+    Tensor x = contiguous(in[0]);
+    const int64_t* ends = in.size() > 1 ? in[1].data<int64_t>() : nullptr;
+    int64_t n = shape[dim], inner = 1, k = times, all = total;
+    for (int d = dim + 1; d < shape.size(); ++d) inner *= shape[d];
+    int64_t outer = x.numel() / (n * inner), bytes = inner * x.itemsize();
+    auto run = [&](auto tag, int64_t width) {
+      using T = typename decltype(tag)::type;
+      const T* s = x.data<T>();
+      T* o = out[0].data<T>();
+      parallel_for(outer * n, std::max<int64_t>(1, 16384 / (width * std::max<int64_t>(k, 1))),
+                   [&](int64_t b, int64_t e) {
+        for (int64_t r = b; r < e; ++r) {
+          int64_t i = r % n, from = ends ? (i ? ends[i - 1] : 0) : i * k;
+          int64_t count = ends ? ends[i] - from : k;
+          T* to = o + (r / n * all + from) * width;
+          if (width == 1) {
+            T v = s[r];
+            for (int64_t c = 0; c < count; ++c) to[c] = v;
+          } else {
+            for (int64_t c = 0; c < count; ++c) std::copy_n(s + r * width, width, to + c * width);
+          }
+        }
+      });
+    };
+    if (inner == 1) dispatch_size(x.itemsize(), [&](auto tag) { run(tag, 1); });
+    else run(Tag<char>{}, bytes);
+  }
+  Saves saves(const Inputs& in) const override { return {in.size() > 1 ? 2u : 0u, 0}; }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    if (s.node.next.size() == 1) {
+      Dims parts = shape;
+      parts.insert(dim + 1, times);
+      return {sum(reshape(g[0], parts), {dim + 1})};
+    }
+    Tensor ends = s.input(1), of;
+    {
+      NoGrad off;  // the slice that each place repeats
+      RepeatSlices op;
+      op.shape = {shape[dim]};
+      op.total = total;
+      Tensor all = arange(Scalar(0), Scalar(shape[dim]), Scalar(1), DType::I64);
+      of = apply(std::move(op), {all, ends});
+    }
+    return {index_add(zeros(shape, g[0].dtype(), g[0].device()), dim, of, g[0]), Tensor()};
+  }
+};
+
+Register rows({
+    {"_repeat_slices(Tensor input, int dim, int times) -> Tensor", kFunction,
+     [](Args& a) -> Value {
+       RepeatSlices op;
+       op.shape = a.tensor(0).shape();
+       op.dim = int(wrap_dim(a.integer(1), a.tensor(0).dim(), "repeat_interleave"));
+       op.times = a.integer(2);
+       op.total = op.times * op.shape[op.dim];
+       return apply(std::move(op), {a.tensor(0)});
+     }, "Every slice along `dim` repeated `times` times in place."},
+    {"_repeat_slices(Tensor input, int dim, Tensor ends, int total) -> Tensor", kFunction,
+     [](Args& a) -> Value {
+       RepeatSlices op;
+       op.shape = a.tensor(0).shape();
+       op.dim = int(wrap_dim(a.integer(1), a.tensor(0).dim(), "repeat_interleave"));
+       op.total = a.integer(3);
+       return apply(std::move(op), {a.tensor(0), contiguous(to_dtype(a.tensor(2), DType::I64))});
+     }, "Slice i along `dim` repeated ends[i] - ends[i - 1] times in place."},
+});
+
+}  // namespace
+}  // namespace flambeau
