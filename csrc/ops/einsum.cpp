@@ -49,8 +49,8 @@ void read_terms(const std::string& s, size_t& at, std::vector<Labels>& terms) {
       terms.back().push_back(kEllipsis);
       at += 2;
     } else {
-      FB_CHECK(label_of(c) >= 0, "einsum(): invalid subscript given at index ", at, " in the equation "
-               "string '", s, "', subscripts must be in [a-zA-Z]");
+      FB_CHECK(label_of(c) >= 0, "einsum(): invalid subscript given at index ", at, " in the "
+               "equation string '", s, "', subscripts must be in [a-zA-Z]");
       terms.back().push_back(label_of(c));
     }
   }
@@ -90,8 +90,8 @@ struct Term {
 Labels write_out(const Labels& labels, int ndim, size_t operand, int& ellipsis) {
   bool any = std::find(labels.begin(), labels.end(), kEllipsis) != labels.end();
   int named = int(labels.size()) - any, extra = ndim - named;
-  FB_CHECK(any ? extra >= 0 : extra == 0, "einsum(): the number of subscripts in the equation (", named,
-           any ? ") is more than the number of dimensions ("
+  FB_CHECK(any ? extra >= 0 : extra == 0, "einsum(): the number of subscripts in the equation (",
+           named, any ? ") is more than the number of dimensions ("
                : ") does not match the number of dimensions (",
            ndim, ") for operand ", operand, any ? "" : " and no ellipsis was given");
   Labels r;
@@ -113,8 +113,9 @@ Term make_term(const Tensor& t, const Labels& labels, size_t operand) {
       r.labels.push_back(l);
       continue;
     }
-    FB_CHECK(r.t.shape()[first] == r.t.shape()[at], "einsum(): subscript ", letter(l), " is repeated "
-             "for operand ", operand, " but the sizes don't match, ", r.t.shape()[at], " != ",
+    FB_CHECK(r.t.shape()[first] == r.t.shape()[at], "einsum(): subscript ", letter(l), " is "
+             "repeated for operand ", operand, " but the sizes don't match, ", r.t.shape()[at], " "
+             "!= ",
              r.t.shape()[first]);
     r.t = movedim(diagonal(r.t, 0, first, at), {-1}, {first});
   }
@@ -203,7 +204,8 @@ Term contract(Term a, Term b, const Labels& out, Kept&& kept) {
   Dims nb = sizes_of(a, batch), na = sizes_of(a, only_a), nc = sizes_of(a, summed),
        nd = sizes_of(b, only_b);
   int64_t batches = product(nb), rows = product(na), inner = product(nc), cols = product(nd);
-  Tensor x = arranged(a, joined(batch, only_a, summed)), y = arranged(b, joined(batch, summed, only_b));
+  Tensor x = arranged(a, joined(batch, only_a, summed));
+  Tensor y = arranged(b, joined(batch, summed, only_b));
   Dims shape = nb;
   for (int64_t s : na) shape.push_back(s);
   for (int64_t s : nd) shape.push_back(s);
@@ -244,8 +246,8 @@ Labels output_labels(const Equation& e, const std::vector<Labels>& in, int ellip
       dots();
       continue;
     }
-    FB_CHECK(uses[l], "einsum(): output subscript ", letter(l), " does not appear in the equation for "
-             "any input operand");
+    FB_CHECK(uses[l], "einsum(): output subscript ", letter(l), " does not appear in the "
+             "equation for any input operand");
     FB_CHECK(std::find(out.begin(), out.end(), l) == out.end(), "einsum(): output subscript ",
              letter(l), " appears more than once in the output");
     out.push_back(l);
@@ -255,10 +257,10 @@ Labels output_labels(const Equation& e, const std::vector<Labels>& in, int ellip
 
 Tensor einsum(const Equation& e, const Tensors& operands) {
   FB_CHECK(!operands.empty(), "einsum(): must provide at least one operand");
-  FB_CHECK(e.in.size() >= operands.size(), "einsum(): more operands were provided (", operands.size(),
-           ") than specified in the equation (", e.in.size(), ")");
-  FB_CHECK(e.in.size() <= operands.size(), "einsum(): fewer operands were provided (", operands.size(),
-           ") than specified in the equation (", e.in.size(), ")");
+  FB_CHECK(e.in.size() >= operands.size(), "einsum(): more operands were provided (",
+           operands.size(), ") than specified in the equation (", e.in.size(), ")");
+  FB_CHECK(e.in.size() <= operands.size(), "einsum(): fewer operands were provided (",
+           operands.size(), ") than specified in the equation (", e.in.size(), ")");
   int ellipsis = 0;
   std::vector<Labels> in;
   for (size_t k = 0; k < operands.size(); ++k)
@@ -267,8 +269,8 @@ Tensor einsum(const Equation& e, const Tensors& operands) {
   std::vector<Term> terms;
   for (size_t k = 0; k < operands.size(); ++k) {
     terms.push_back(make_term(operands[k], in[k], k));
-    FB_CHECK(operands[k].dtype() == operands[0].dtype(), "einsum(): expected all operands to have one "
-             "dtype, but found ", operands[0].dtype(), " and ", operands[k].dtype());
+    FB_CHECK(operands[k].dtype() == operands[0].dtype(), "einsum(): expected all operands to "
+             "have one dtype, but found ", operands[0].dtype(), " and ", operands[k].dtype());
   }
   check_sizes(terms);
   auto in_output = [&](int l) { return std::find(out.begin(), out.end(), l) != out.end(); };

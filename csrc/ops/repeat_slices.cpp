@@ -32,18 +32,23 @@ struct RepeatSlices final : OpOf<RepeatSlices> {
       using T = typename decltype(tag)::type;
       const T* s = x.data<T>();
       T* o = out[0].data<T>();
+      auto start = [=](int64_t q, int64_t i) {
+        return o + (q * all + (ends ? (i ? ends[i - 1] : 0) : i * k)) * width;
+      };
       parallel_for(outer * n, std::max<int64_t>(1, 16384 / (width * std::max<int64_t>(k, 1))),
                    [&](int64_t b, int64_t e) {
-        for (int64_t r = b; r < e; ++r) {
-          int64_t i = r % n, from = ends ? (i ? ends[i - 1] : 0) : i * k;
-          int64_t count = ends ? ends[i] - from : k;
-          T* to = o + (r / n * all + from) * width;
+        T *to = start(b / n, b % n), *stop = start(e / n, e % n);
+        for (int64_t r = b, i = b % n; r < e; ++r, i = i + 1 == n ? 0 : i + 1) {
+          int64_t count = ends ? ends[i] - (i ? ends[i - 1] : 0) : k;
           if (width == 1) {
             T v = s[r];
-            for (int64_t c = 0; c < count; ++c) to[c] = v;
+            bool room = stop - to >= 4;  // short runs: four writes cost less than a wrong guess
+            for (int c = 0; room && c < 4; ++c) to[c] = v;
+            for (int64_t c = room ? 4 : 0; c < count; ++c) to[c] = v;
           } else {
             for (int64_t c = 0; c < count; ++c) std::copy_n(s + r * width, width, to + c * width);
           }
+          to += count * width;
         }
       });
     };

@@ -85,8 +85,8 @@ void fold_into(const Tensor& out, const Tensor& index, const Tensor& src, int di
   }
 }
 
-Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, Fold fold,
-                      bool self_too);
+Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src,
+                      Fold fold, bool self_too);
 // Whether a place of t is named by the index.
 Tensor touched(const Dims& shape, int64_t dim, const Tensor& index) {
   NoGrad off;
@@ -169,7 +169,8 @@ struct ScatterReduce final : OpOf<ScatterReduce> {
     {
       NoGrad off;
       src_zero = eq(src, weak_scalar(Scalar(0)));
-      Tensor n = scatter_add(zeros(x.shape(), DType::I64, x.device()), dim, idx, to_dtype(src_zero, DType::I64));
+      Tensor n = scatter_add(zeros(x.shape(), DType::I64, x.device()), dim, idx,
+                             to_dtype(src_zero, DType::I64));
       only = logical_and(src_zero, eq(gather(n, dim, idx), weak_scalar(Scalar(1))));
     }
     Tensor others = scatter_reduce(x, dim, idx, where(only, one, src), fold, self_too);
@@ -193,14 +194,14 @@ struct ScatterReduce final : OpOf<ScatterReduce> {
   }
 };
 
-Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, Fold fold,
-                      bool self_too) {
-  FB_CHECK(t.dtype() == src.dtype(), "scatter_reduce(): Expected self.dtype to be equal to src.dtype, "
-           "but they are ", t.dtype(), " and ", src.dtype());
+Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src,
+                      Fold fold, bool self_too) {
+  FB_CHECK(t.dtype() == src.dtype(), "scatter_reduce(): Expected self.dtype to be equal to "
+           "src.dtype, but they are ", t.dtype(), " and ", src.dtype());
   FB_CHECK(index.dtype() == DType::I64 || index.dtype() == DType::I32, "scatter_reduce(): Expected "
            "dtype int64 for index, but it is ", index.dtype());
-  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()) || fold < Fold::Max, "scatter_reduce: amax and "
-              "amin of ", t.dtype(), " do not exist: complex numbers have no order");
+  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()) || fold < Fold::Max, "scatter_reduce: amax "
+              "and amin of ", t.dtype(), " do not exist: complex numbers have no order");
   FB_CHECK_AS(NotImplemented, t.dtype() != DType::Bool || fold != Fold::Mean,
               "scatter_reduce: the mean of bool is not implemented");
   ScatterReduce op;
@@ -209,9 +210,9 @@ Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const T
   op.self_too = self_too;
   if (index.numel() == 0) return clone(t);
   int nd = std::max(t.dim(), 1);
-  FB_CHECK(std::max(index.dim(), 1) == nd && std::max(src.dim(), 1) == nd, "scatter_reduce(): Index "
-           "tensor must have the same number of dimensions as self and src tensors, but their shapes "
-           "are ", index.shape(), ", ", t.shape(), " and ", src.shape());
+  FB_CHECK(std::max(index.dim(), 1) == nd && std::max(src.dim(), 1) == nd, "scatter_reduce(): "
+           "Index tensor must have the same number of dimensions as self and src tensors, but "
+           "their shapes are ", index.shape(), ", ", t.shape(), " and ", src.shape());
   Tensor part = src, idx = to_dtype(index, DType::I64), to = t;
   if (index.dim() == 1 || src.dim() == 1 || t.dim() == 1) {  // 0-d tensors count as 1-d
     if (!to.dim()) to = view(to, {1});
@@ -220,8 +221,9 @@ Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const T
   }
   for (int d = 0; d < idx.dim(); ++d) {
     int64_t n = idx.shape()[d];
-    FB_CHECK((d == op.dim || n <= to.shape()[d]) && n <= part.shape()[d], "scatter_reduce(): Expected "
-             "index ", index.shape(), " to be no larger than self ", t.shape(), " apart from dimension ",
+    FB_CHECK((d == op.dim || n <= to.shape()[d]) && n <= part.shape()[d], "scatter_reduce(): "
+             "Expected index ", index.shape(), " to be no larger than self ", t.shape(), " apart "
+             "from dimension ",
              op.dim, " and to be no larger than src ", src.shape());
     if (n < part.shape()[d]) part = narrow(part, d, 0, n);
   }
@@ -229,13 +231,26 @@ Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const T
   return r.dim() == t.dim() ? r : view(r, t.shape());
 }
 
-Value call_scatter_reduce(Args& a) {
+Fold fold_named(const std::string& how) {
   static const char* const names[] = {"sum", "prod", "mean", "amax", "amin"};
-  const std::string& how = a.text(4);
   int at = 0;
   while (at < 5 && how != names[at]) ++at;
   FB_CHECK(at < 5, "reduce argument must be either sum, prod, mean, amax or amin, got ", how);
-  return scatter_reduce(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), Fold(at), a.flag(5));
+  return Fold(at);
+}
+Value call_scatter_reduce(Args& a) {
+  return scatter_reduce(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), fold_named(a.text(4)),
+                        a.flag(5));
+}
+Value scatter_reduce_(Args& a) {
+  Tensor t = a.tensor(0);
+  check_inplace(t, "scatter_reduce_");
+  Fold fold = fold_named(a.text(4));
+  // The derivative of some reads the values that are about to be overwritten.
+  bool keep = fold != Fold::Sum && wants_grad({t, a.tensor(3)});
+  copy_(t, scatter_reduce(keep ? clone(t) : t, a.integer(1), a.tensor(2), a.tensor(3), fold,
+                          a.flag(5)));
+  return t;
 }
 
 // masked_scatter ------------------------------------------------------------------------------
@@ -278,10 +293,10 @@ struct MaskedScatter final : OpOf<MaskedScatter> {
 };
 
 Tensor masked_scatter(const Tensor& t, const Tensor& mask, const Tensor& src) {
-  FB_CHECK(mask.dtype() == DType::Bool, "masked_scatter only supports boolean masks, but got mask with "
-           "dtype ", mask.dtype());
-  FB_CHECK(t.dtype() == src.dtype(), "masked_scatter: expected self and source to have same dtypes but "
-           "got ", t.dtype(), " and ", src.dtype());
+  FB_CHECK(mask.dtype() == DType::Bool, "masked_scatter only supports boolean masks, but got "
+           "mask with dtype ", mask.dtype());
+  FB_CHECK(t.dtype() == src.dtype(), "masked_scatter: expected self and source to have same "
+           "dtypes but got ", t.dtype(), " and ", src.dtype());
   Dims shape = broadcast_shapes(t.shape(), mask.shape(), "masked_scatter");
   MaskedScatter op;
   op.source = src.shape();
@@ -298,11 +313,12 @@ Tensor from_start(const Tensor& idx, int64_t size) {
 }
 
 Tensor put(const Tensor& t, const Tensor& idx, const Tensor& src, bool accumulate) {
-  FB_CHECK(idx.dtype() == DType::I64, "put(): Expected a long tensor for index, but got ", idx.dtype());
-  FB_CHECK(t.dtype() == src.dtype(), "put(): self and source expected to have the same dtype, but got "
-           "self.dtype = ", t.dtype(), " and source.dtype = ", src.dtype());
-  FB_CHECK_INDEX(idx.numel() == src.numel(), "put(): Expected source and index to have the same number "
-                 "of elements, but got source.numel() = ", src.numel(), ", index.numel() = ",
+  FB_CHECK(idx.dtype() == DType::I64, "put(): Expected a long tensor for index, but got ",
+           idx.dtype());
+  FB_CHECK(t.dtype() == src.dtype(), "put(): self and source expected to have the same dtype, "
+           "but got self.dtype = ", t.dtype(), " and source.dtype = ", src.dtype());
+  FB_CHECK_INDEX(idx.numel() == src.numel(), "put(): Expected source and index to have the same "
+                 "number of elements, but got source.numel() = ", src.numel(), ", index.numel() = ",
                  idx.numel());
   FB_CHECK_INDEX(t.numel() || !idx.numel(), "put(): Tried to put elements into an empty tensor");
   Tensor at = reshape(idx, {-1});
@@ -310,7 +326,8 @@ Tensor put(const Tensor& t, const Tensor& idx, const Tensor& src, bool accumulat
     NoGrad off;
     at = from_start(at, t.numel());
     int64_t most = at.numel() ? std::max(item(amax(at)).i, -item(amin(at)).i) : 0;
-    FB_CHECK_INDEX(most < std::max<int64_t>(t.numel(), 1), "put(): out of range: tried to access index ",
+    FB_CHECK_INDEX(most < std::max<int64_t>(t.numel(), 1), "put(): out of range: tried to access "
+                   "index ",
                    most, " on a tensor of ", t.numel(), " elements");
   }
   ScatterReduce op;
@@ -324,8 +341,8 @@ Tensor take_along_dim(const Tensor& t, const Tensor& places, OptInt dim) {
   FB_CHECK(idx.dtype() == DType::I64, "take_along_dim(): dtype of indices should be Long but got ",
            idx.dtype());
   if (!dim) return gather(reshape(t, {-1}), 0, from_start(reshape(idx, {-1}), t.numel()));
-  FB_CHECK(t.dim() == idx.dim(), "take_along_dim(): input and indices should have the same number of "
-           "dimensions, but got ", t.dim(), " dimensions for input, and ", idx.dim(),
+  FB_CHECK(t.dim() == idx.dim(), "take_along_dim(): input and indices should have the same "
+           "number of dimensions, but got ", t.dim(), " dimensions for input, and ", idx.dim(),
            " dimensions for indices");
   int d = int(wrap_dim(*dim, t.dim(), "take_along_dim"));
   idx = from_start(idx, t.dim() ? t.shape()[d] : 1);
@@ -340,16 +357,18 @@ Tensor take_along_dim(const Tensor& t, const Tensor& places, OptInt dim) {
 }
 
 Tensor fill(const Tensor& t, const Tensor& v) {
-  FB_CHECK(v.dim() == 0, "fill only supports 0-dimension value tensor but got tensor with ", v.dim(),
-           " dimensions.");
+  FB_CHECK(v.dim() == 0, "fill only supports 0-dimension value tensor but got tensor with ",
+           v.dim(), " dimensions.");
   return where(full({}, Scalar(true), DType::Bool), to_dtype(v, t.dtype()), t);
 }
 
 Register rows({
     {"scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool "
-     "include_self=True) -> Tensor", kFMIO, call_scatter_reduce,
+     "include_self=True) -> Tensor", kFMO, call_scatter_reduce,
      "input with src reduced (sum, prod, mean, amax, amin) into the places that index names along "
      "dim, together with what stood there or not."},
+    {"scatter_reduce_(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool "
+     "include_self=True) -> Tensor", kFM, scatter_reduce_, "scatter_reduce() in place."},
     {"masked_scatter(Tensor input, Tensor mask, Tensor source) -> Tensor", kFMI,
      [](Args& a) -> Value { return masked_scatter(a.tensor(0), a.tensor(1), a.tensor(2)); },
      "input with the elements of source, in order, where mask is True."},
@@ -360,7 +379,8 @@ Register rows({
      [](Args& a) -> Value { return take_along_dim(a.tensor(0), a.tensor(1), a.opt_int(2)); },
      "Elements along `dim` at indices that broadcast against input, as argsort gives them."},
     {"fill(Tensor input, Operand value) -> Tensor", kFunction,
-     [](Args& a) -> Value { return fill(a.tensor(0), a.tensor(1)); }, "value in the shape of input."},
+     [](Args& a) -> Value { return fill(a.tensor(0), a.tensor(1)); }, "value in the shape of "
+     "input."},
     {"resize_as_(Tensor self, Tensor the_template, *, str? memory_format=None) -> Tensor", kFM,
      [](Args& a) -> Value {
        Tensor t = a.tensor(0);
@@ -377,8 +397,8 @@ Register rows({
        Tensor t = empty_strided(a.dims(1), a.dims(2), a.given(3) ? a.list[3].dtype : x.dtype(),
                                 a.given(4) ? a.device(4) : x.device());
        if (!a.flag(5)) return t;
-       FB_CHECK(is_inexact(t.dtype()), "Only Tensors of floating point and complex dtype can require "
-                "gradients");
+       FB_CHECK(is_inexact(t.dtype()), "Only Tensors of floating point and complex dtype can "
+                "require gradients");
        t.make_meta().requires_grad = true;
        return t;
      }, "empty_strided() with self's dtype and device."},

@@ -39,8 +39,8 @@ void check_sorter(const Tensor& bounds, const Tensor& sorter) {
   FB_CHECK(sorter.shape() == bounds.shape(), "searchsorted(): boundary and sorter must have the "
            "same size, but got boundary tensor ", bounds.shape(), " and sorter tensor ",
            sorter.shape());
-  FB_CHECK(sorter.dtype() == DType::I64, "searchsorted(): sorter must be a tensor of long dtype but "
-           "got dtype ", sorter.dtype());
+  FB_CHECK(sorter.dtype() == DType::I64, "searchsorted(): sorter must be a tensor of long dtype "
+           "but got dtype ", sorter.dtype());
   const int64_t* s = sorter.data<int64_t>();
   int64_t n = sorter.size(-1);
   for (int64_t i = 0; i < sorter.numel(); ++i)
@@ -55,14 +55,16 @@ struct SearchOptions {
 
 Tensor searchsorted(const Tensor& bounds, const Tensor& values, const SearchOptions& o) {
   NoGrad off;
-  FB_CHECK(bounds.dim() && (values.dim() || bounds.dim() == 1), "searchsorted(): input value can be a "
-           "scalar only when boundaries tensor dimension is 1, but we got boundaries tensor dim(",
+  FB_CHECK(bounds.dim() && (values.dim() || bounds.dim() == 1), "searchsorted(): input value can "
+           "be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor "
+           "dim(",
            bounds.dim(), ") and input value's dim(", values.dim(), ") numel(", values.numel(), ")");
   bool fits = bounds.dim() == 1 || bounds.dim() == values.dim();
   for (int d = 0; fits && bounds.dim() > 1 && d + 1 < bounds.dim(); ++d)
     fits = bounds.shape()[d] == values.shape()[d];
-  FB_CHECK(fits, "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
-           "of boundaries tensor and input value tensor must match, but we got boundaries tensor ",
+  FB_CHECK(fits, "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+           "dimensions of boundaries tensor and input value tensor must match, but we got "
+           "boundaries tensor ",
            bounds.shape(), " and input value tensor ", values.shape());
   const Tensor* both[2] = {&bounds, &values};
   DType type = result_type(both, 2), compute = compute_type(type);
@@ -95,8 +97,9 @@ Tensor searchsorted(const Tensor& bounds, const Tensor& values, const SearchOpti
 
 void check_out(Args& a, bool out_int32, const char* op) {
   if (!a.out.defined()) return;
-  FB_CHECK(a.out.dtype() == (out_int32 ? DType::I32 : DType::I64), op, "(): output tensor's dtype is "
-           "wrong, it can only be int32 or int64 depending on whether out_int32 is True, but it is ",
+  FB_CHECK(a.out.dtype() == (out_int32 ? DType::I32 : DType::I64), op, "(): output tensor's "
+           "dtype is wrong, it can only be int32 or int64 depending on whether out_int32 is True, "
+           "but it is ",
            a.out.dtype(), " and out_int32 is ", out_int32);
 }
 
@@ -104,10 +107,10 @@ Value call_searchsorted(Args& a) {
   SearchOptions o{a.flag(2), a.flag(3), a.tensor(5)};
   if (a.given(4)) {
     const std::string& side = a.text(4);
-    FB_CHECK(side == "left" || side == "right", "searchsorted(): side can only be 'left' or 'right' but "
-             "got ", side);
-    FB_CHECK(side == "right" || !o.right, "searchsorted(): side and right can't be set to opposites, "
-             "got side of left while right was True");
+    FB_CHECK(side == "left" || side == "right", "searchsorted(): side can only be 'left' or "
+             "'right' but got ", side);
+    FB_CHECK(side == "right" || !o.right, "searchsorted(): side and right can't be set to "
+             "opposites, got side of left while right was True");
     o.right = side == "right";
   }
   check_out(a, o.out_int32, "searchsorted");
@@ -133,10 +136,11 @@ Value bincount(Args& a) {
   FB_CHECK_AS(NotImplemented, is_integer(t.dtype()), "\"bincount_cpu\" not implemented for '",
               t.dtype(), "': the input must hold integers");
   FB_CHECK(least >= 0, "minlength should be >= 0, but it is ", least);
-  FB_CHECK(t.dim() == 1, "bincount only supports 1-d non-negative integral inputs, but the input is ",
+  FB_CHECK(t.dim() == 1, "bincount only supports 1-d non-negative integral inputs, but the input "
+           "is ",
            describe(t));
-  FB_CHECK(!w.defined() || w.shape() == t.shape(), "weights should be 1-d and have the same length as "
-           "input (", n, "), but its shape is ", w.defined() ? w.shape() : Dims{});
+  FB_CHECK(!w.defined() || w.shape() == t.shape(), "weights should be 1-d and have the same "
+           "length as input (", n, "), but its shape is ", w.defined() ? w.shape() : Dims{});
   FB_CHECK_AS(NotImplemented, !t.is_meta(), "bincount: the result's size depends on values, which "
               "meta tensors lack");
   if (n == 0) return zeros({least}, DType::I64);
@@ -151,8 +155,8 @@ Value bincount(Args& a) {
       all |= v[i];
       high = std::max(high, v[i]);
     }
-    FB_CHECK(!std::is_signed_v<T> || all >= T(0), "bincount only supports 1-d non-negative integral "
-             "inputs, but the input has negative numbers");
+    FB_CHECK(!std::is_signed_v<T> || all >= T(0), "bincount only supports 1-d non-negative "
+             "integral inputs, but the input has negative numbers");
     out = zeros({std::max(least, int64_t(high) + 1)}, !w.defined() ? DType::I64 : w.dtype());
     if (single) count_weights(v, w.data<float>(), n, out.data<float>());
     else if (w.defined()) count_weights(v, w.data<double>(), n, out.data<double>());
@@ -164,8 +168,8 @@ Value bincount(Args& a) {
 
 Tensor histc(const Tensor& t, int64_t bins, double low, double high) {
   NoGrad off;
-  FB_CHECK_AS(NotImplemented, is_float(t.dtype()), "\"histogram_cpu\" not implemented for '", t.dtype(),
-              "': histc takes floating point tensors");
+  FB_CHECK_AS(NotImplemented, is_float(t.dtype()), "\"histogram_cpu\" not implemented for '",
+              t.dtype(), "': histc takes floating point tensors");
   FB_CHECK(bins > 0, "histc: bins must be > 0, but got ", bins);
   if (t.is_meta()) return empty({bins}, t.dtype(), t.device());
   Tensor x = contiguous(to_dtype(t, compute_type(t.dtype())));
@@ -202,12 +206,14 @@ Tensor histc(const Tensor& t, int64_t bins, double low, double high) {
 }
 
 Register rows({
-    {"searchsorted(Tensor sorted_sequence, Operand input, *, bool out_int32=False, bool right=False, "
-     "str? side=None, Tensor? sorter=None) -> Tensor", kFO, call_searchsorted,
+    {"searchsorted(Tensor sorted_sequence, Operand input, *, bool out_int32=False, bool "
+     "right=False, str? side=None, Tensor? sorter=None) -> Tensor", kFO, call_searchsorted,
      "Where each value would be put into the sorted last dimension of sorted_sequence: before "
      "equal ones, or after them (right)."},
-    {"bucketize(Operand input, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
-     kFO, call_bucketize, "The number of the bucket between sorted boundaries that each value is in."},
+    {"bucketize(Operand input, Tensor boundaries, *, bool out_int32=False, bool right=False) -> "
+     "Tensor",
+     kFO, call_bucketize, "The number of the bucket between sorted boundaries that each value is "
+     "in."},
     {"bincount(Tensor input, Tensor? weights=None, int minlength=0) -> Tensor", kFM, bincount,
      "How often each of 0, 1, 2 ... occurs, or the sum of its weights."},
     {"histc(Tensor input, int bins=100, Scalar min=0, Scalar max=0) -> Tensor", kFMO,

@@ -93,7 +93,8 @@ Tensors pick(Pick kind, const Tensor& t, int64_t k, int64_t dim, bool keepdim) {
   PickOp op;
   op.kind = kind;
   op.dim = wrap_dim(dim, t.dim(), op.name());
-  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()), "\"", op.name(), "_cpu\" not implemented for '",
+  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()), "\"", op.name(), "_cpu\" not implemented "
+              "for '",
               t.dtype(), "': complex numbers have no order");
   FB_CHECK_AS(NotImplemented, t.dtype() != DType::Bool || kind == Pick::Mode, "\"", op.name(),
               "_cpu\" not implemented for 'bool': use input.to(flambeau.uint8)");

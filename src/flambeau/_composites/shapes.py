@@ -155,9 +155,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     ends = repeats.cumsum(0)
     total = int(ends[-1]) if n else 0
     _check_repeats(repeats, output_size, total)
-    slots = fb.arange(total, device=ends.device, dtype=ends.dtype)
-    where = fb.searchsorted(ends, slots, right=True)
-    return input.index_select(dim, where)
+    return _C._repeat_slices(input, dim, ends, total)
 
 
 @composite(method=True)
