@@ -440,6 +440,11 @@ void write_out(const std::string& name, const Tensor& out, const Tensor& result)
 Value inplace_by_copy(const Signature& sig, Args& all, const std::string& name) {
   Tensor self = all.tensor(0);
   check_inplace(self, name.c_str());
+  Tensor before;  // the derivative may read the operand that is about to be overwritten
+  if (grad_enabled() && self.requires_grad()) {
+    before = clone(self);
+    all.list[0].tensor = before.impl();
+  }
   Value v = sig.row->fn(all);
   const Tensor& r = std::get<Tensor>(v);
   FB_CHECK(r.shape() == self.shape(), name, ": output with shape ", self.shape(),

@@ -74,7 +74,9 @@ def _explain(f, known, args, kw, error):
 
 def _in_place(g, n):
     def call(self, *args, **kw):
-        r = g(self, *args, **kw)
+        # the derivative may read the operand that is about to be overwritten
+        recorded = self.requires_grad and _C.is_grad_enabled()
+        r = g(self.clone() if recorded else self, *args, **kw)
         if r.shape != self.shape:
             raise RuntimeError(f"{n}_: the result has shape {tuple(r.shape)} but the tensor "
                                "written "
