@@ -243,6 +243,16 @@ def test_in_place_in_the_graph():
     close(x.grad, [7, 7, 7])
 
 
+@pytest.mark.parametrize("write", [lambda y: y.cumprod_(0), lambda y: y.float_power_(3)])
+def test_in_place_forms_keep_the_operand_that_the_derivative_reads(write):
+    x, z = leaf(1.0, 2.0, 3.0), leaf(1.0, 2.0, 3.0)
+    y = x.double() * 1
+    write(y)
+    y.sum().backward()
+    (z.double().cumprod(0) if y[2] == 6 else z.double() ** 3).sum().backward()
+    close(x.grad, z.grad)
+
+
 def test_in_place_on_a_view_rewrites_the_base():
     x = leaf(1.0, 2.0, 3.0)
     base = x * 1
