@@ -83,9 +83,10 @@ Plan plan_of(const ElemRow& row, const Tensor* in) {
     for (int i = 0; i < n; ++i) ptr[i] = &in[i];
     t = result_type(ptr, n);
   }
-  if (row.rule == Rule::Float && is_integral(t)) t = default_dtype();
+  if ((row.rule == Rule::Float || row.rule == Rule::RealFloat) && is_integral(t)) t = default_dtype();
   pl.compute = compute_type(t);
-  pl.result = row.rule == Rule::Bool ? DType::Bool : row.rule == Rule::Real ? real_of(t) : t;
+  pl.result = row.rule == Rule::Bool ? DType::Bool
+              : row.rule == Rule::Real || row.rule == Rule::RealFloat ? real_of(t) : t;
   pl.kernel_out = compute_type(pl.result);
   pl.shape = in[0].shape();
   for (int i = 1; i < n; ++i)
@@ -104,7 +105,17 @@ void record_row(const ElemRow& row, const Inputs& in, const Outputs& out, const 
   ElemOp op;
   op.row = &row;
   std::copy(p, p + np, op.p);
-  record(op, in, out);
+  uint32_t kept = op.saves(in).inputs;
+  bool weak = false;
+  for (int i = 0; i < in.size(); ++i) weak = weak || ((kept >> i & 1) && in[i].impl()->weak);
+  if (!weak) return record(op, in, out);
+  // A number that the derivative reads takes the result's type: alone it would have none.
+  Inputs typed = in;
+  NoGrad off;
+  for (Tensor& t : typed)
+    if (t.impl()->weak) t = full({}, item(t), out[0].dtype(), out[0].device());
+  GradMode on(true);
+  record(op, typed, out);
 }
 
 bool any_grad(const Tensor* in, int n) {

@@ -11,6 +11,7 @@ enum class Rule : uint8_t {
   Float,  // t, integers become the default float
   Bool,   // bool
   Real,   // the real type of a complex t
+  RealFloat,  // the same, integers become the default float
 };
 
 // Which compute types a row has kernels for.

@@ -15,7 +15,7 @@
   X(mish, "", Float, kFlt, In, x * math::tanh(math::softplus(x)), mish_vjp(g, IN()),              \
     "x * tanh(softplus(x)) (Misra 2019).")                                                        \
   X(softplus, "Scalar beta=1, Scalar threshold=20", Float, kFlt, In,                              \
-    x * P(0) > P(1) ? x : T(math::softplus(x * P(0)) / P(0)), g * sigmoid(IN() * p[0]),           \
+    x * P(0) > P(1) ? x : T(math::softplus(x * P(0)) / P(0)), softplus_vjp(g, IN(), p),           \
     "log(1 + exp(beta x)) / beta; x itself where beta x > threshold.")                            \
   X(elu, "Scalar alpha=1, Scalar scale=1, Scalar input_scale=1", Float, kFlt, In,                 \
     x > T(0) ? T(P(1) * x) : T(P(1) * P(0) * math::expm1(x * P(2))), elu_vjp(g, IN(), p),         \

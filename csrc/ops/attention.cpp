@@ -46,7 +46,7 @@ Tensor attention(const Tensor& q, const Tensor& k0, const Tensor& v0, const Tens
   Tensor scores = matmul(q * root, transpose(k, -2, -1) * (s < 0 ? -root : root));
   Tensor dead;  // rows that may attend to nothing give zeros, not NaN
   if (causal) {
-    Tensor keep = tril(full({q.size(-2), k.size(-2)}, true, DType::Bool), 0);
+    Tensor keep = tril(full({q.size(-2), k.size(-2)}, true, DType::Bool, q.device()), 0);
     scores = scores + as_bias(keep, scores);
   } else if (mask.defined()) {
     FB_CHECK(mask.dtype() == DType::Bool || is_float(mask.dtype()), "Expected attn_mask dtype to be bool "

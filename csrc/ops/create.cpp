@@ -225,7 +225,7 @@ Register create({
      [](Args& a) -> Value {
        Options o = options(a, 1, default_dtype());
        return finish(empty(a.dims(0), o.dtype, o.device), o);
-     }, "A tensor of the given size whose values are whatever was in memory."},
+     }, "An uninitialised tensor of the given size: its values are whatever was in memory."},
     {"empty_strided(int[] size, int[] stride, *, " FB_OPTS ") -> Tensor", kFunction,
      [](Args& a) -> Value {
        Options o = options(a, 2, default_dtype());

@@ -62,6 +62,10 @@ Tensor prefers(const Tensor& a, const Tensor& b, int sign) {
   Tensor first = sign > 0 ? ge(a, b) : le(a, b);
   return mask_of(logical_or(first, isnan(b)), a);
 }
+Tensor softplus_vjp(const Tensor& g, const Tensor& x, const double* p) {
+  Tensor u = x * p[0];
+  return where(gt(u, number(p[1])), g, g * sigmoid(u));
+}
 Tensor mish_vjp(const Tensor& g, const Tensor& x) {
   Tensor t = tanh(softplus(x, 1, 20));
   return g * (t + x * sigmoid(x) * (1. - t * t));

@@ -370,7 +370,9 @@ Tensor index_fill(const Tensor& t, int64_t dim, const Tensor& idx, const Tensor&
   int64_t size = t.dim() ? t.shape()[d] : 1;
   Tensor i = long_index(idx, "index_fill");
   i = where(lt(i, weak_scalar(0)), add(i, weak_scalar(Scalar(size))), i);
-  return put_slices(t, dim, reshape(i, {-1}), contiguous(expand(to_dtype(v, t.dtype()), s)), false);
+  Tensor src = t.is_meta() ? empty(s, t.dtype(), t.device())
+                           : contiguous(expand(to_dtype(v, t.dtype()), s));
+  return put_slices(t, dim, reshape(i, {-1}), src, false);
 }
 Tensor embedding(const Tensor& w, const Tensor& idx) {
   FB_CHECK(w.dim() == 2, "'weight' must be 2-D, but it is ", describe(w));

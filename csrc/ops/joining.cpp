@@ -157,14 +157,14 @@ Tensor cat(const Tensors& all, int64_t dim) {
     if (!like) like = &t;
   }
   dtype = result_type(ptr.data(), int(ptr.size()));
-  if (!like) return empty(all[0].shape(), dtype, all[0].device());
+  if (!like) like = &all[0];
   Cat op;
   op.dim = int(wrap_dim(dim, like->dim(), "cat"));
   op.shape = like->shape();
   op.shape[op.dim] = 0;
   op.dtype = dtype;
   for (const Tensor& t : all) {
-    if (t.dim() == 1 && t.numel() == 0 && like->dim() != 1) continue;
+    if (t.dim() == 1 && t.numel() == 0 && like->dim() != 1) continue;  // joins with anything
     FB_CHECK(t.dim() == like->dim(), "Tensors must have same number of dimensions: got ", like->dim(),
              " and ", t.dim());
     for (int d = 0; d < t.dim(); ++d)

@@ -158,7 +158,8 @@ Tensor mm(const Tensor& a, const Tensor& b) {
   FB_CHECK(a.dim() == 2 && b.dim() == 2, "mm: both arguments must be matrices (2-D), but they are ",
            a.dim(), "D and ", b.dim(), "D: ", describe(a), " and ", describe(b));
   FB_CHECK(a.shape()[1] == b.shape()[0], "mat1 and mat2 shapes cannot be multiplied (", a.shape()[0], "x",
-           a.shape()[1], " and ", b.shape()[0], "x", b.shape()[1], ")");
+           a.shape()[1], " and ", b.shape()[0], "x", b.shape()[1], "): the columns of ", a.shape(),
+           " must be as many as the rows of ", b.shape());
   common(a, b, "mm");
   return apply(MM{}, {a, b});
 }

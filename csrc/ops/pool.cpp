@@ -77,7 +77,7 @@ struct MaxPoolBackward final : OpOf<MaxPoolBackward> {
     Tensor idx = s.input(1);
     int lead = shape.size() - nd;
     Dims flat(shape.begin(), shape.begin() + lead);
-    flat.push_back(-1);
+    flat.push_back(product(idx.shape(), lead));
     return {reshape(gather(reshape(g[0], flat), -1, reshape(idx, flat)), idx.shape()), Tensor()};
   }
 };

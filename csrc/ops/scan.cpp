@@ -150,6 +150,19 @@ Tensor logcumsumexp_vjp(const Tensor& g, const Tensor& x, const Tensor& y, int64
     return exp(reversed(log_cumsumexp(reversed(log_part - y, dim), dim), dim) + x);
   };
   if (is_complex(x.dtype())) return conj(share(log(conj(g))));
+  // Where nothing can overflow: exp(x_i) times the sum over k >= i of g_k exp(-y_k).
+  bool narrow_range = x.is_meta() || x.numel() == 0;
+  Tensor top;
+  if (!narrow_range) {
+    NoGrad off;
+    top = amax(y);
+    double range = item(top).f - item(minimum(amin(y), amin(x))).f;
+    narrow_range = range < (g.dtype() == DType::F64 ? 600 : 80);
+  }
+  if (narrow_range) {
+    Tensor shift = top.defined() ? top : zeros({}, y.dtype(), y.device());
+    return exp(x - shift) * reverse_cumsum(g * exp(shift - y), dim);
+  }
   // log of the positive and of the negative part of g; nothing flows through the other part.
   // (The lowest number stands for log(0), so that differences stay finite.)
   double lowest = g.dtype() == DType::F64 ? -std::numeric_limits<double>::max()

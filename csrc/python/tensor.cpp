@@ -547,6 +547,12 @@ PyObject* m_set_(PyObject* self, PyObject* other) {
   if (set_data(self, other, nullptr) < 0) return nullptr;
   return Obj::borrow(self).release();
 }
+PyObject* m_is_set_to(PyObject* self, PyObject* other) {
+  if (!is_tensor(other)) Py_RETURN_FALSE;
+  TensorImpl *a = impl_of(self), *b = impl_of(other);
+  return PyBool_FromLong(a->storage == b->storage && a->offset == b->offset && a->shape == b->shape &&
+                         a->strides == b->strides);
+}
 PyObject* m_as_subclass(PyObject* self, PyObject* cls) {
   FB_TRY
   FB_CHECK_TYPE(PyType_Check(cls) && PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), TensorType),
@@ -634,6 +640,7 @@ PyMethodDef tensor_methods[] = {
     {"resize_", reinterpret_cast<PyCFunction>(m_resize_), METH_FASTCALL | METH_KEYWORDS,
      "Changes the sizes, with new uninitialised elements where it grows."},
     {"set_", m_set_, METH_O, "Makes the tensor share another's memory and sizes."},
+    {"is_set_to", m_is_set_to, METH_O, "Whether both are the same window on the same memory."},
     {"as_subclass", m_as_subclass, METH_O, "The same data as an instance of a Tensor subclass."},
     {"_make_subclass", reinterpret_cast<PyCFunction>(s_make_subclass),
      METH_FASTCALL | METH_KEYWORDS | METH_STATIC, nullptr},
