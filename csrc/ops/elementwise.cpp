@@ -330,4 +330,17 @@ Register special({
 });
 
 }  // namespace
+
+// One function serves every row: inputs first, then the parameters.
+Value call_row(Args& a) {
+  const auto& row = *static_cast<const ElemRow*>(a.context);
+  Tensor in[3];
+  double p[4] = {};
+  for (int i = 0; i < row.arity; ++i) in[i] = a.tensor(i);
+  int np = a.list.size() - row.arity;
+  for (int i = 0; i < np; ++i) p[i] = a.real(row.arity + i);
+  if (a.out.defined()) return elementwise_into(row, in, p, np, a.out, a.inplace);
+  return elementwise(row, in, p, np);
+}
+
 }  // namespace flambeau
