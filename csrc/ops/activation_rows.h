@@ -1,6 +1,7 @@
 // Rows of the activation functions. The form of a row is described in unary_rows.h.
 #pragma once
 
+// clang-format off
 #define FB_UNARY_ACTIVATION(X)                                                                    \
   X(relu, "", Same, kReal, Out, x != x ? x : (x > T(0) ? x : T(0)), threshold_backward(g, Y()),   \
     "max(x, 0).")                                                                                 \
@@ -48,3 +49,4 @@
     "1 where x > 0, else `negative`.")                                                            \
   X(greater_mask, "Scalar than", Same, kReal, None, T(x > P(0)), Tensor(),                        \
     "1 where x > than, else 0.")
+// clang-format on

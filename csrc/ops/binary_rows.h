@@ -4,6 +4,7 @@
 //   formula: over a and b of each compute type T; derivatives: over g, the kept A(), B(), Y().
 #pragma once
 
+// clang-format off
 #define FB_BINARY(X)                                                                              \
   X(add, Same, kAll, None, T(a + b), g, g, "Sum.")                                                \
   X(sub, Same, kNum, None, T(a - b), g, -g, "Difference.")                                        \
@@ -90,3 +91,4 @@
     g * conj(B()) * p[0], "a + value * tensor1 * tensor2.")                                       \
   X(addcdiv, "*, Scalar value=1", Same, kFltCpx, In, a + P(0) * (b / c), g,                       \
     g / conj(C()) * p[0], -g * conj(B() / square(C())) * p[0], "a + value * tensor1 / tensor2.")
+// clang-format on

@@ -2,6 +2,7 @@
 // The form of a row is described in unary_rows.h and binary_rows.h.
 #pragma once
 
+// clang-format off
 #define FB_NO_GRAD no_derivative(g)
 
 #define FB_UNARY_SPECIAL(X)                                                                       \
@@ -112,3 +113,4 @@
   X(special_legendre_polynomial_p, Float, kFlt, Both, math::legendre_polynomial_p(a, b), g *      \
     B() * (A() * Y() - special_legendre_polynomial_p(A(), B() - 1.)) / (square(A()) - 1.),        \
     FB_NO_GRAD, "Legendre polynomial.")
+// clang-format on

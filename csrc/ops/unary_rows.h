@@ -5,6 +5,7 @@
 //   gradient g, the kept input IN() or output Y(), parameters p[0], p[1]; None: no gradient.
 #pragma once
 
+// clang-format off
 #define FB_UNARY_MATH(X)                                                                          \
   X(neg, "", Same, kNum, None, T(-x), -g, "Negative of each element.")                            \
   X(abs, "", Real, kNum, In, math::abs(x), g * sgn(IN()), "Absolute value; magnitude if complex.")\
@@ -74,3 +75,4 @@
   X(logical_not, "", Bool, kAll, None, x == T(0), Tensor(), "True where x is zero.")              \
   X(bitwise_not, "", Same, kIntBool, None, math::bit_not(x), Tensor(),                            \
     "Bitwise complement; logical not of bool.")
+// clang-format on
