@@ -137,6 +137,10 @@ _PLAIN_OPCODES = (
 )  # fmt: skip
 
 
+class DeviceError(RuntimeError):
+    """The file's tensors belong on a device that this machine does not have."""
+
+
 class SafeUnpickler(pickle._Unpickler):
     """The standard library's Python unpickler with a short list of opcodes and globals."""
 
@@ -152,7 +156,7 @@ class SafeUnpickler(pickle._Unpickler):
             return super().load()
         except pickle.UnpicklingError as fault:
             message = str(fault)
-        except NotImplementedError:
+        except (NotImplementedError, DeviceError):
             raise
         except KeyError as fault:
             message = f"opcode {fault} is not one that saved tensors use"

@@ -9,6 +9,7 @@ import pickle
 from ._rebuild import STORAGE_DTYPES, LoadedStorage, check_geometry, dtype_named
 from ._safetensors import load_safetensors, save_safetensors
 from ._unpickle import (
+    DeviceError,
     SafeUnpickler,
     StorageClass,
     TrustingUnpickler,
@@ -291,7 +292,7 @@ class _StorageLoader:
             from . import cuda
 
             if not cuda.is_available():
-                raise RuntimeError(
+                raise DeviceError(
                     f"Attempting to deserialize object on a CUDA device ({where}, in "
                     f"{self.archive.label}) but cuda.is_available() is False: this machine has no "
                     f"usable GPU; load it with map_location='cpu'"

@@ -33,8 +33,8 @@ def prelu(input, weight):
         channels = input.shape[1] if input.dim() > 1 else 1
         if weight.dim() != 1 or weight.shape[0] != channels:
             raise RuntimeError(
-                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
-                f"{weight.numel()} and channel size = {channels} (input shape "
+                f"prelu: Mismatch of parameter numbers and input channel size. Found parameter "
+                f"numbers = {weight.numel()} and channel size = {channels} (input shape "
                 f"{list(input.shape)}, weight shape {list(weight.shape)})"
             )
         weight = weight.reshape(-1, *(1,) * (input.dim() - 2))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from flambeau import _C
 
 
-def _check_p(p):
+def _check_p(name, p):
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        raise ValueError(f"{name}: dropout probability has to be between 0 and 1, but got {p}")
 
 
 def dropout(input, p=0.5, training=True, inplace=False):
@@ -19,7 +19,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
     >>> fb.nn.functional.dropout(fb.ones(3), training=False).tolist()
     [1.0, 1.0, 1.0]
     """
-    _check_p(p)
+    _check_p("dropout", p)
     if not training or p == 0:
         return input
     return _C.dropout_(input, p, True) if inplace else _C.dropout(input, p, True)
@@ -27,7 +27,6 @@ def dropout(input, p=0.5, training=True, inplace=False):
 
 def _drop_channels(input, p, training, inplace, batched=True):
     """Drop whole channels: dimension 1, or dimension 0 where there is no batch."""
-    _check_p(p)
     if not training or p == 0:
         return input
     function = _C.feature_dropout_ if inplace else _C.feature_dropout
@@ -50,7 +49,7 @@ def _warn_dims(name, input, allowed):
 
 def dropout1d(input, p=0.5, training=True, inplace=False):
     """Zero whole channels of (N, C, L) or (C, L); RuntimeError for other ranks."""
-    _check_p(p)
+    _check_p("dropout1d", p)
     if input.dim() not in (2, 3):
         raise RuntimeError(
             f"dropout1d: Expected 2D or 3D input, but received a {input.dim()}D input"
@@ -60,21 +59,21 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
 
 def dropout2d(input, p=0.5, training=True, inplace=False):
     """Zero whole channels of (N, C, H, W) with probability ``p`` (Tompson et al. 2014)."""
-    _check_p(p)
+    _check_p("dropout2d", p)
     _warn_dims("dropout2d", input, (3, 4))
     return _drop_channels(input, p, training, inplace)
 
 
 def dropout3d(input, p=0.5, training=True, inplace=False):
     """Zero whole channels of (N, C, D, H, W) or (C, D, H, W) with probability ``p``."""
-    _check_p(p)
+    _check_p("dropout3d", p)
     _warn_dims("dropout3d", input, (4, 5))
     return _drop_channels(input, p, training, inplace, input.dim() == 5)
 
 
 def alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Dropout that keeps the mean and variance of SELU activations (Klambauer et al. 2017)."""
-    _check_p(p)
+    _check_p("alpha_dropout", p)
     if not training or p == 0:
         return input
     return (_C.alpha_dropout_ if inplace else _C.alpha_dropout)(input, p, True)
@@ -82,7 +81,7 @@ def alpha_dropout(input, p=0.5, training=False, inplace=False):
 
 def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     """``alpha_dropout`` of whole channels."""
-    _check_p(p)
+    _check_p("feature_alpha_dropout", p)
     if not training or p == 0:
         return input
     return (_C.feature_alpha_dropout_ if inplace else _C.feature_alpha_dropout)(input, p, True)

@@ -27,7 +27,13 @@ def _pair(name, input, target):
         UserWarning,
         stacklevel=3,
     )
-    return fb.broadcast_tensors(input, target)
+    try:
+        return fb.broadcast_tensors(input, target)
+    except RuntimeError:
+        raise RuntimeError(
+            f"{name}: the target shape {shape_text(target)} does not broadcast with the input "
+            f"shape {shape_text(input)}: give both the same shape"
+        ) from None
 
 
 def _weighted(loss, weight, reduction):
@@ -144,11 +150,13 @@ def binary_cross_entropy(
     check_reduction(reduction)
     if target.shape != input.shape:
         raise ValueError(
-            f"Using a target size ({shape_text(target)}) that is different to the input size "
-            f"({shape_text(input)}) is deprecated. Please ensure they have the same size."
+            f"binary_cross_entropy: Using a target size ({shape_text(target)}) that is different "
+            f"to the input size ({shape_text(input)}) is deprecated. Please ensure they have the same size."
         )
     low, high = 1.0, 0.0
-    if input.numel():
+    if input.device.type == "meta":
+        low, high = 0.0, 1.0
+    elif input.numel():
         low, high = float(input.detach().min()), float(input.detach().max())
         if low < 0 or high > 1:
             raise RuntimeError(
@@ -186,10 +194,10 @@ def binary_cross_entropy_with_logits(
     reduction = legacy_reduction(size_average, reduce, reduction)
     if target.shape != input.shape:
         raise ValueError(
-            f"Target size ({shape_text(target)}) must be the same as input size "
-            f"({shape_text(input)})"
+            f"binary_cross_entropy_with_logits: Target size ({shape_text(target)}) must be the "
+            f"same as input size ({shape_text(input)})"
         )
-    log_sigmoid = _C.log_sigmoid(input)
+    log_sigmoid = _C.logsigmoid(input)
     if pos_weight is not None:
         scale = (pos_weight - 1) * target + 1
         loss = (1 - target) * input - scale * log_sigmoid

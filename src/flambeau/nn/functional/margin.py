@@ -47,7 +47,7 @@ def hinge_embedding_loss(
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """log(1 + exp(-target x)), reduced; target is 1 or -1."""
     reduction = _flags(size_average, reduce, reduction)
-    return reduce_loss(-_C.log_sigmoid(target * input), reduction)
+    return reduce_loss(-_C.logsigmoid(target * input), reduction)
 
 
 def cosine_embedding_loss(
@@ -176,7 +176,7 @@ def multilabel_soft_margin_loss(
 ):
     """Mean over classes of the binary cross entropy of sigmoid(input); reduced over samples."""
     reduction = _flags(size_average, reduce, reduction)
-    loss = -(target * _C.log_sigmoid(input) + (1 - target) * _C.log_sigmoid(-input))
+    loss = -(target * _C.logsigmoid(input) + (1 - target) * _C.logsigmoid(-input))
     if weight is not None:
         loss = loss * weight
     return reduce_loss(loss.sum(-1) / input.shape[-1], reduction)

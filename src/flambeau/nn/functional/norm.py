@@ -11,8 +11,8 @@ def _check_batch(input):
     size = input.numel() // input.shape[1] if input.shape[1] else 0
     if size == 1:
         raise ValueError(
-            "Expected more than 1 value per channel when training, got input size "
-            f"{input.shape}: use a larger batch, or call eval()"
+            "batch_norm: Expected more than 1 value per channel when training, got input size "
+            f"{list(input.shape)}: use a larger batch, or call eval()"
         )
 
 
@@ -46,7 +46,8 @@ def instance_norm(
     """
     if use_input_stats and input[0, 0].numel() == 1:
         raise ValueError(
-            f"Expected more than 1 spatial element when training, got input size {input.shape}"
+            "instance_norm: Expected more than 1 spatial element when training, got input size "
+            f"{list(input.shape)}"
         )
     return _C.instance_norm(
         input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps
@@ -81,7 +82,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
         )
     if input.shape[0] * input.shape[1] // num_groups * input[0, 0].numel() == 1:
         raise ValueError(
-            "Expected more than 1 value per channel when training, got input size "
+            "group_norm: Expected more than 1 value per channel when training, got input size "
             f"{list(input.shape)}"
         )
     return _C.group_norm(input, num_groups, weight, bias, eps)
@@ -95,7 +96,10 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     [[[0.5, 0.5]]]
     """
     if input.dim() < 3:
-        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.dim()} dims)")
+        raise ValueError(
+            "local_response_norm: Expected 3D or higher dimensionality input "
+            f"(got {input.dim()} dims)"
+        )
     if input.numel() == 0:
         return input
     square = input.square()

@@ -56,19 +56,19 @@ def pad(input, pad, mode="constant", value=None):
     """
     pad = [int(p) for p in pad]
     if len(pad) % 2:
-        raise RuntimeError(f"Padding length must be divisible by 2, but got {pad}")
+        raise RuntimeError(f"pad: Padding length must be divisible by 2, but got {pad}")
     if len(pad) // 2 > input.dim():
         raise RuntimeError(
-            f"Padding length should be less than or equal to two times the input dimension "
+            f"pad: Padding length should be less than or equal to two times the input dimension "
             f"but got padding length {len(pad)} and input of dimension {input.dim()}"
         )
     if mode == "constant":
         return fb.constant_pad_nd(input, pad, 0 if value is None else value)
     if value is not None and value != 0:
-        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
+        raise RuntimeError(f'pad: Padding mode "{mode}" doesn\'t take in value argument')
     if mode not in _INDEX:
         raise NotImplementedError(
-            f"Unrecognised padding mode {mode}: use 'constant', 'reflect', 'replicate' or "
+            f"pad: Unrecognised padding mode {mode}: use 'constant', 'reflect', 'replicate' or "
             "'circular'"
         )
     _check(input, pad, mode)
