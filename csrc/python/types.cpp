@@ -274,7 +274,11 @@ bool scalar_from(PyObject* o, Scalar& out) {
     if (t->numel != 1 || t->shape.size() > 0) return false;
     out = item(tensor_of(o));
   } else if (PyIndex_Check(o)) {
-    Obj i(check(PyNumber_Index(o)));
+    Obj i(PyNumber_Index(o));
+    if (!i) {  // arrays have the slot, but only those of one integer answer
+      PyErr_Clear();
+      return false;
+    }
     return scalar_from(i.get(), out);
   } else if (Py_TYPE(o)->tp_as_number && Py_TYPE(o)->tp_as_number->nb_float &&
              !PyUnicode_Check(o) && PyObject_HasAttrString(o, "dtype") &&
