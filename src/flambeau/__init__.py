@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 _LAZY_MODULES = frozenset((
     "amp", "autograd", "backends", "compiler", "cuda", "distributed",
-    "distributions", "fft", "jit", "linalg", "masked", "multiprocessing", "nn",
+    "distributions", "fft", "func", "jit", "linalg", "masked", "multiprocessing", "nn",
     "optim", "overrides", "random", "serialization", "signal", "special",
     "testing", "types", "utils", "version", "vision",
 ))
