@@ -9,13 +9,13 @@
 namespace flambeau {
 namespace {
 
-struct Slot {  // a node's state during one run
+struct Slot { // a node's state during one run
   Node* node;
-  uint32_t waiting = 0;   // gradients still to come
+  uint32_t waiting = 0; // gradients still to come
   bool needed = true;
   bool visited_children = false;
   Grads grads;
-  SmallVec<int, 1> captures;  // positions among the requested inputs, (input << 8 | nr)
+  SmallVec<int, 1> captures; // positions among the requested inputs, (input << 8 | nr)
 };
 
 uint64_t run_counter = 0;
@@ -41,8 +41,8 @@ class Run {
  public:
   Run(const BackwardOptions& options) : options_(options), id_(++run_counter) {}
 
-  Tensors go(const SmallVec<Edge, 2>& roots, const Tensors& grads,
-             const SmallVec<Edge, 2>& wanted, int n_inputs) {
+  Tensors go(const SmallVec<Edge, 2>& roots, const Tensors& grads, const SmallVec<Edge, 2>& wanted,
+             int n_inputs) {
     discover(roots);
     captured_.resize(size_t(n_inputs));
     if (n_inputs) mark_needed(wanted);
@@ -119,7 +119,7 @@ class Run {
       slots_[s].captures.push_back(i << 8 | wanted[i].nr);
       slots_[s].needed = true;
     }
-    for (uint32_t s : order_)  // children come first
+    for (uint32_t s : order_) // children come first
       for (const Edge& e : slots_[s].node->next)
         if (e.node && slots_[slot_of(e.node.get())].needed) slots_[s].needed = true;
   }
@@ -184,7 +184,7 @@ class Run {
 
   void run_hooks(Node* n, Grads& grads) {
     if (TensorImpl* leaf = n->leaf()) {
-      auto hooks = leaf->meta->hooks;  // a hook may remove itself
+      auto hooks = leaf->meta->hooks; // a hook may remove itself
       for (auto& h : hooks) {
         Tensor r = h->call(grads[0]);
         if (r.defined()) grads[0] = r;
@@ -208,8 +208,8 @@ class Run {
     for (int i = 0; i < results.size(); ++i)
       if (results[i].defined() && is_inexact(results[i].dtype()) && has_nan(results[i]))
         fail(ErrorKind::Runtime, "Function '", n->name(), "' returned nan values in its ", i,
-             "th output.", n->extras ? " The forward call was made at:\n" + n->extras->made_at
-                                     : std::string());
+             "th output.",
+             n->extras ? " The forward call was made at:\n" + n->extras->made_at : std::string());
   }
 
   const BackwardOptions& options_;
@@ -222,15 +222,21 @@ class Run {
 };
 
 Tensor root_grad(const Tensor& root, const Tensor& grad) {
-  FB_CHECK(root.requires_grad(), "element 0 of tensors does not require grad and does not have a "
+  FB_CHECK(root.requires_grad(),
+           "element 0 of tensors does not require grad and does not have a "
            "grad_fn: nothing in its computation had requires_grad=True, or it was made under "
            "no_grad()");
   if (!grad.defined()) {
-    FB_CHECK(root.numel() == 1, "grad can be implicitly created only for scalar outputs, but the "
-             "output has shape ", root.shape(), ": pass gradient=, or reduce it with .sum() or "
+    FB_CHECK(root.numel() == 1,
+             "grad can be implicitly created only for scalar outputs, but the "
+             "output has shape ",
+             root.shape(),
+             ": pass gradient=, or reduce it with .sum() or "
              ".mean()");
-    FB_CHECK(!is_complex(root.dtype()), "grad can be implicitly created only for real scalar "
-             "outputs but got ", root.dtype());
+    FB_CHECK(!is_complex(root.dtype()),
+             "grad can be implicitly created only for real scalar "
+             "outputs but got ",
+             root.dtype());
     return full(root.shape(), 1.0, root.dtype(), root.device());
   }
   if (!(grad.shape() == root.shape())) {
@@ -242,12 +248,12 @@ Tensor root_grad(const Tensor& root, const Tensor& grad) {
   }
   FB_CHECK(is_complex(grad.dtype()) == is_complex(root.dtype()),
            "For complex Tensors, both grad_output and output are required to have the same dtype. "
-           "Mismatch in dtype: grad_output[0] has a dtype of ", grad.dtype(),
-           " and output[0] has a dtype of ", root.dtype(), ".");
+           "Mismatch in dtype: grad_output[0] has a dtype of ",
+           grad.dtype(), " and output[0] has a dtype of ", root.dtype(), ".");
   return grad.dtype() == root.dtype() ? grad : to_dtype(grad, root.dtype());
 }
 
-}  // namespace
+} // namespace
 
 Tensors run_backward(const Tensors& roots, const Tensors& grads, const Tensors& inputs,
                      const BackwardOptions& options) {
@@ -273,4 +279,4 @@ Tensors run_backward(const Tensors& roots, const Tensors& grads, const Tensors& 
   return got;
 }
 
-}  // namespace flambeau
+} // namespace flambeau

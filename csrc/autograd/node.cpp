@@ -29,7 +29,7 @@ struct AccumulateGrad final : Node {
 
   Grads vjp(const Grads& grads) override {
     accumulate_grad(variable, grads[0]);
-    auto after = variable.meta()->post_accumulate_hooks;  // a hook may remove itself
+    auto after = variable.meta()->post_accumulate_hooks; // a hook may remove itself
     for (auto& h : after) h->call(variable);
     return {};
   }
@@ -37,7 +37,7 @@ struct AccumulateGrad final : Node {
 };
 
 struct RetainGrad final : Hook {
-  TensorImpl* target;  // cleared when the tensor dies
+  TensorImpl* target; // cleared when the tensor dies
   explicit RetainGrad(TensorImpl* t) : target(t) {}
   Tensor call(const Tensor& g) override {
     if (target && target->meta) {
@@ -49,7 +49,7 @@ struct RetainGrad final : Hook {
   Grads call_node(const Grads&, const Grads&) override { return {}; }
 };
 
-}  // namespace
+} // namespace
 
 bool grad_enabled() { return grad_on; }
 void set_grad_enabled(bool on) { grad_on = on; }
@@ -89,14 +89,16 @@ void Node::save(const Tensor& t, bool is_output, int output_nr) {
     saved.push_back({});
     return;
   }
-  FB_CHECK(!t.impl()->inference, "Inference tensors cannot be saved for backward. To work around "
+  FB_CHECK(!t.impl()->inference,
+           "Inference tensors cannot be saved for backward. To work around "
            "you can make a clone to get a normal tensor and use it in autograd.");
   saved.push_back({is_output ? alias(t) : t, t.version(), is_output, output_nr});
 }
 
 Tensor Node::unpack(int i) {
   SavedTensor& s = saved[i];
-  FB_CHECK(!released, "Trying to backward through the graph a second time (or directly access "
+  FB_CHECK(!released,
+           "Trying to backward through the graph a second time (or directly access "
            "saved tensors after they have already been freed). Saved intermediate values of the "
            "graph are freed when you call .backward() or autograd.grad(). Specify "
            "retain_graph=True if you need to backward through the graph a second time or if you "
@@ -104,10 +106,12 @@ Tensor Node::unpack(int i) {
   if (!s.value.defined()) return {};
   FB_CHECK(s.value.version() == s.version,
            "one of the variables needed for gradient computation has been modified by an inplace "
-           "operation: [", describe(s.value), "], ", s.is_output ? "which is output " : "input of ",
+           "operation: [",
+           describe(s.value), "], ", s.is_output ? "which is output " : "input of ",
            s.is_output ? std::to_string(s.output_nr) + " of " : std::string(), name(),
            ", is at version ", s.value.version(), "; expected version ", s.version,
-           " instead. Hint: ", extras && !extras->made_at.empty()
+           " instead. Hint: ",
+           extras && !extras->made_at.empty()
                ? "the value was saved at:\n" + extras->made_at
                : std::string("enable anomaly detection, with autograd.set_detect_anomaly(True), to "
                              "find the operation whose value was overwritten; use the "
@@ -150,7 +154,7 @@ Ref<Node> Tensor::grad_fn() const {
   if (p_->base && p_->view_version != version()) {
     Tensor base(p_->base.get());
     Ref<Node> base_fn = base.grad_fn();
-    if (base_fn) {  // the base was written since: the view's history is now a slice of its
+    if (base_fn) { // the base was written since: the view's history is now a slice of its
       GradMode on(true);
       Tensor again = as_strided(base, shape(), strides(), offset());
       make_meta();
@@ -197,10 +201,12 @@ void retain_grad(const Tensor& t) {
 Tensor detach(const Tensor& t) { return alias(t); }
 
 void check_inplace(const Tensor& t, const char* op) {
-  FB_CHECK(!t.storage().readonly, op, ": the tensor is read-only (it shares the memory of a "
+  FB_CHECK(!t.storage().readonly, op,
+           ": the tensor is read-only (it shares the memory of a "
            "read-only array): use .clone() to get one you can write to");
   if (t.impl()->inference && !inference_enabled())
-    FB_CHECK(!grad_enabled(), "Inplace update to inference tensor outside InferenceMode is not "
+    FB_CHECK(!grad_enabled(),
+             "Inplace update to inference tensor outside InferenceMode is not "
              "allowed. You can make a clone to get a normal tensor before doing inplace update.");
   if (!grad_enabled() || !t.requires_grad()) return;
   FB_CHECK(!(t.meta() && t.meta()->requires_grad),
@@ -210,11 +216,11 @@ void check_inplace(const Tensor& t, const char* op) {
     Tensor base(t.impl()->base.get());
     FB_CHECK(!(base.meta() && base.meta()->requires_grad),
              "a view of a leaf Variable that requires grad is being used in an in-place "
-             "operation (", op, "). Wrap the update in no_grad(), or work on a clone.");
+             "operation (",
+             op, "). Wrap the update in no_grad(), or work on a clone.");
   }
-  FB_CHECK(!(t.meta() && t.meta()->multi_view),
-           "Output ", t.meta() ? t.meta()->output_nr : 0, " of ",
-           t.meta() && t.meta()->grad_fn ? t.meta()->grad_fn->name() : std::string(op),
+  FB_CHECK(!(t.meta() && t.meta()->multi_view), "Output ", t.meta() ? t.meta()->output_nr : 0,
+           " of ", t.meta() && t.meta()->grad_fn ? t.meta()->grad_fn->name() : std::string(op),
            " is a view and is being modified inplace. This view is the output of a function that "
            "returns multiple views. Such functions do not allow the output views to be modified "
            "inplace. You should replace the inplace operation by an out-of-place one.");
@@ -231,7 +237,7 @@ void record_written(const Tensor& t, const Tensor& result) {
   if (t.impl()->base && (fn || t.requires_grad())) {
     Tensor base(t.impl()->base.get());
     AsStridedScatter op(base, t.shape(), t.strides(), t.offset());
-    Tensor old = alias(base);  // carries the base's history from before the write
+    Tensor old = alias(base); // carries the base's history from before the write
     if (base.requires_grad()) {
       Edge e = gradient_edge(base);
       set_history(old, e.node, e.nr);
@@ -243,7 +249,7 @@ void record_written(const Tensor& t, const Tensor& result) {
     m.grad_fn = carrier.meta()->grad_fn;
     m.output_nr = carrier.meta()->output_nr;
     base.impl()->view_version = base.version();
-    t.grad_fn();  // takes its new place in the base's history now
+    t.grad_fn(); // takes its new place in the base's history now
     return;
   }
   if (!fn) {
@@ -255,4 +261,4 @@ void record_written(const Tensor& t, const Tensor& result) {
   m.output_nr = result.meta()->output_nr;
 }
 
-}  // namespace flambeau
+} // namespace flambeau

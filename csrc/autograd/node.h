@@ -12,7 +12,7 @@ using Grads = SmallVec<Tensor, 3>;
 
 struct Edge {
   Ref<Node> node;
-  int nr = 0;  // which output of that node
+  int nr = 0; // which output of that node
 };
 
 // A user's function called with a gradient; an undefined result keeps the gradient.
@@ -21,7 +21,7 @@ struct Hook : Counted<Hook> {
   virtual Tensor call(const Tensor& grad) = 0;
   // Node hooks: (grads of inputs, grads of outputs) -> replacement, or empty.
   virtual Grads call_node(const Grads& grad_inputs, const Grads& grad_outputs) = 0;
-  virtual void* object() const { return nullptr; }  // the Python callable, for the collector
+  virtual void* object() const { return nullptr; } // the Python callable, for the collector
   static void destroy(Hook* h) { delete h; }
   int64_t id = 0;
 };
@@ -42,7 +42,7 @@ struct SavedTensor {
 };
 
 struct Node : Counted<Node> {
-  uint64_t sequence;  // later ops run first in backward
+  uint64_t sequence; // later ops run first in backward
   SmallVec<Edge, 2> next;
   SmallVec<OutputMeta, 1> outputs;
   SmallVec<SavedTensor, 2> saved;
@@ -51,13 +51,13 @@ struct Node : Counted<Node> {
     int nr;
     Ref<Hook> hook;
   };
-  struct Extras {  // rarely there
-    std::vector<OutputHook> output_hooks;  // on the gradient of one output
+  struct Extras {                         // rarely there
+    std::vector<OutputHook> output_hooks; // on the gradient of one output
     std::vector<Ref<Hook>> pre_hooks, post_hooks;
-    std::string made_at;                   // the user's line, in anomaly mode
+    std::string made_at; // the user's line, in anomaly mode
   };
   std::unique_ptr<Extras> extras;
-  void* pyobj = nullptr;  // the Python wrapper while one lives (borrowed)
+  void* pyobj = nullptr; // the Python wrapper while one lives (borrowed)
   // Scratch of the running engine.
   uint64_t run = 0;
   uint32_t slot = 0;
@@ -73,19 +73,19 @@ struct Node : Counted<Node> {
   void save(const Tensor& t, bool is_output = false, int output_nr = 0);
   Tensor unpack(int i);
   Extras& make_extras();
-  static void destroy(Node* n);  // iterative: a graph may be a million nodes deep
+  static void destroy(Node* n); // iterative: a graph may be a million nodes deep
 };
 
 struct AutogradMeta {
-  bool requires_grad = false;  // of a leaf
-  bool multi_view = false;     // one of several views made by one call (split, unbind)
+  bool requires_grad = false; // of a leaf
+  bool multi_view = false;    // one of several views made by one call (split, unbind)
   Tensor grad;
   Ref<Node> grad_fn;
   int output_nr = 0;
   Node* accumulator = nullptr;  // not owned; cleared by the node
-  std::vector<Ref<Hook>> hooks;  // of a leaf
+  std::vector<Ref<Hook>> hooks; // of a leaf
   std::vector<Ref<Hook>> post_accumulate_hooks;
-  Hook* retain_hook = nullptr;  // not owned; lives in grad_fn
+  Hook* retain_hook = nullptr; // not owned; lives in grad_fn
   std::string name;
   ~AutogradMeta();
 };
@@ -104,7 +104,7 @@ struct NoGrad : GradMode {
   NoGrad() : GradMode(false) {}
 };
 
-Edge gradient_edge(const Tensor& t);  // grad_fn, or the leaf's accumulator, or none
+Edge gradient_edge(const Tensor& t); // grad_fn, or the leaf's accumulator, or none
 void set_history(const Tensor& out, const Ref<Node>& node, int nr = 0);
 Ref<Node> make_accumulator(const Tensor& leaf);
 void retain_grad(const Tensor& t);
@@ -120,7 +120,7 @@ void record_written(const Tensor& t, const Tensor& result);
 struct BackwardOptions {
   bool keep_graph = false;
   bool create_graph = false;
-  bool accumulate = true;   // into .grad of leaves (or of `inputs`)
+  bool accumulate = true; // into .grad of leaves (or of `inputs`)
   bool allow_unused = true;
 };
 // The reverse walk. With `inputs`, only what they need runs and their gradients come back.
@@ -130,6 +130,6 @@ Tensors run_backward(const Tensors& roots, const Tensors& grads, const Tensors& 
 bool anomaly_enabled();
 bool anomaly_checks_nan();
 void set_anomaly(bool on, bool check_nan);
-extern std::string (*where_in_user_code)();  // filled by the Python binding
+extern std::string (*where_in_user_code)(); // filled by the Python binding
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -20,7 +20,7 @@ constexpr int kClasses = 200;
 // Four classes a power of two, from 64 bytes: at most a quarter of a block is wasted.
 int class_of(size_t n) {
   if (n <= 64) return 0;
-  int top = std::bit_width(n - 1) - 1;  // n is in (2^top, 2^(top+1)]
+  int top = std::bit_width(n - 1) - 1; // n is in (2^top, 2^(top+1)]
   size_t quarter = size_t(1) << (top - 2);
   return (top - 6) * 4 + int((n - (size_t(1) << top) + quarter - 1) / quarter);
 }
@@ -36,7 +36,7 @@ struct State {
   MemoryStats stats;
 };
 State& state() {
-  static State* s = new State;  // outlives every static that still frees memory at exit
+  static State* s = new State; // outlives every static that still frees memory at exit
   return *s;
 }
 
@@ -62,7 +62,7 @@ void drop_all(State& s) {
   s.stats.cached = 0;
 }
 
-}  // namespace
+} // namespace
 
 void* allocate(size_t n) {
   FB_CHECK(n < (size_t(1) << 46), "[enforce fail] not enough memory: you tried to allocate ",
@@ -122,4 +122,4 @@ void reset_peak_memory() {
   s.stats.peak = s.stats.allocated;
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -6,9 +6,9 @@
 namespace flambeau {
 
 struct MemoryStats {
-  int64_t allocated = 0;  // bytes in live blocks
+  int64_t allocated = 0; // bytes in live blocks
   int64_t peak = 0;
-  int64_t cached = 0;     // bytes kept for re-use
+  int64_t cached = 0; // bytes kept for re-use
 };
 
 // 64-byte aligned; raises Error(Memory) when the system has no more. n may be 0.
@@ -18,4 +18,4 @@ void empty_cache();
 MemoryStats memory_stats();
 void reset_peak_memory();
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -14,12 +14,17 @@ Device parse_device(const std::string& text) {
   size_t colon = text.find(':');
   std::string name = text.substr(0, colon);
   Device d;
-  if (name == "cpu") d.type = DeviceType::Cpu;
-  else if (name == "meta") d.type = DeviceType::Meta;
-  else if (name == "cuda") d.type = DeviceType::Cuda;
+  if (name == "cpu")
+    d.type = DeviceType::Cpu;
+  else if (name == "meta")
+    d.type = DeviceType::Meta;
+  else if (name == "cuda")
+    d.type = DeviceType::Cuda;
   else
-    fail(ErrorKind::Runtime, "Expected one of cpu, cuda, meta device type at start of device "
-         "string: ", name);
+    fail(ErrorKind::Runtime,
+         "Expected one of cpu, cuda, meta device type at start of device "
+         "string: ",
+         name);
   if (colon == std::string::npos) return d;
   std::string digits = text.substr(colon + 1);
   bool ok = !digits.empty() && digits.size() < 4;
@@ -31,8 +36,9 @@ Device parse_device(const std::string& text) {
 
 void check_usable(const Device& d) {
   if (d.type != DeviceType::Cuda) return;
-  FB_CHECK(false, "device '", d, "' was asked for, but this build of Flambeau has no CUDA "
+  FB_CHECK(false, "device '", d,
+           "' was asked for, but this build of Flambeau has no CUDA "
            "backend; use device='cpu' (flambeau.cuda.is_available() is False)");
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -11,15 +11,15 @@ enum class DeviceType : uint8_t { Cpu, Meta, Cuda };
 
 struct Device {
   DeviceType type = DeviceType::Cpu;
-  int8_t index = -1;  // -1: not given
+  int8_t index = -1; // -1: not given
   bool is_cpu() const { return type == DeviceType::Cpu; }
   bool is_meta() const { return type == DeviceType::Meta; }
   bool operator==(const Device& o) const { return type == o.type && index == o.index; }
 };
 
-Device parse_device(const std::string& text);  // "cpu", "meta", "cuda:1"
+Device parse_device(const std::string& text); // "cpu", "meta", "cuda:1"
 std::string to_str(const Device& d);
 // Raises when the device cannot hold tensors in this build.
 void check_usable(const Device& d);
 
-}  // namespace flambeau
+} // namespace flambeau

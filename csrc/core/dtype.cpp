@@ -32,13 +32,15 @@ constexpr DType kPromote[kDTypes][kDTypes] = {
     {C128, C128, C128, C128, C128, C128, C128, C128, C128, C128, C128, C128, C128, C128, C128},
 };
 std::atomic<DType> g_default{DType::F32};
-}  // namespace
+} // namespace
 
 DType promote(DType a, DType b) {
   if (a == b) return a;
   DType r = kPromote[int(a)][int(b)];
-  FB_CHECK(r != Bool, "Promotion for uint16, uint32, uint64 types is not supported, attempted to "
-           "promote ", a, " and ", b, "; cast one of them first, e.g. x.to(flambeau.int64)");
+  FB_CHECK(r != Bool,
+           "Promotion for uint16, uint32, uint64 types is not supported, attempted to "
+           "promote ",
+           a, " and ", b, "; cast one of them first, e.g. x.to(flambeau.int64)");
   return r;
 }
 
@@ -65,4 +67,4 @@ std::string to_str(const Dims& d) {
   return s + "]";
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -51,7 +51,21 @@ inline f16::operator float() const {
 }
 
 enum class DType : uint8_t {
-  Bool, U8, I8, I16, I32, I64, U16, U32, U64, F16, BF16, F32, F64, C64, C128
+  Bool,
+  U8,
+  I8,
+  I16,
+  I32,
+  I64,
+  U16,
+  U32,
+  U64,
+  F16,
+  BF16,
+  F32,
+  F64,
+  C64,
+  C128
 };
 constexpr int kDTypes = 15;
 
@@ -61,10 +75,10 @@ struct DTypeInfo {
   uint8_t size;
 };
 constexpr DTypeInfo kInfo[kDTypes] = {
-    {"bool", 1},   {"uint8", 1},  {"int8", 1},     {"int16", 2},   {"int32", 4},
-    {"int64", 8},  {"uint16", 2}, {"uint32", 4},   {"uint64", 8},  {"float16", 2},
+    {"bool", 1},     {"uint8", 1},   {"int8", 1},    {"int16", 2},     {"int32", 4},
+    {"int64", 8},    {"uint16", 2},  {"uint32", 4},  {"uint64", 8},    {"float16", 2},
     {"bfloat16", 2}, {"float32", 4}, {"float64", 8}, {"complex64", 8}, {"complex128", 16}};
-}  // namespace detail
+} // namespace detail
 
 constexpr const char* name_of(DType t) { return detail::kInfo[int(t)].name; }
 constexpr int size_of(DType t) { return detail::kInfo[int(t)].size; }
@@ -72,7 +86,7 @@ constexpr bool is_complex(DType t) { return t >= DType::C64; }
 constexpr bool is_float(DType t) { return t >= DType::F16 && t <= DType::F64; }
 constexpr bool is_half(DType t) { return t == DType::F16 || t == DType::BF16; }
 constexpr bool is_integer(DType t) { return t >= DType::U8 && t <= DType::U64; }
-constexpr bool is_integral(DType t) { return t <= DType::U64; }  // with bool
+constexpr bool is_integral(DType t) { return t <= DType::U64; } // with bool
 constexpr bool is_inexact(DType t) { return t >= DType::F16; }
 constexpr bool is_signed(DType t) {
   return t != DType::Bool && t != DType::U8 && !(t >= DType::U16 && t <= DType::U64);
@@ -94,22 +108,33 @@ DType default_dtype();
 void set_default_dtype(DType t);
 inline DType default_complex() { return complex_of(default_dtype()); }
 
-template <class T> struct dtype_of_t;
-#define FB_FOR_ALL_DTYPES(X)                                                           \
-  X(bool, Bool) X(uint8_t, U8) X(int8_t, I8) X(int16_t, I16) X(int32_t, I32)           \
-  X(int64_t, I64) X(uint16_t, U16) X(uint32_t, U32) X(uint64_t, U64) X(f16, F16)       \
-  X(bf16, BF16) X(float, F32) X(double, F64) X(c64, C64) X(c128, C128)
-#define FB_ROW(T, N) \
-  template <> struct dtype_of_t<T> { static constexpr DType value = DType::N; };
+template<class T>
+struct dtype_of_t;
+#define FB_FOR_ALL_DTYPES(X)                                                                    \
+  X(bool, Bool)                                                                                 \
+  X(uint8_t, U8) X(int8_t, I8) X(int16_t, I16) X(int32_t, I32) X(int64_t, I64) X(uint16_t, U16) \
+      X(uint32_t, U32) X(uint64_t, U64) X(f16, F16) X(bf16, BF16) X(float, F32) X(double, F64)  \
+          X(c64, C64) X(c128, C128)
+#define FB_ROW(T, N)                         \
+  template<>                                 \
+  struct dtype_of_t<T> {                     \
+    static constexpr DType value = DType::N; \
+  };
 FB_FOR_ALL_DTYPES(FB_ROW)
 #undef FB_ROW
-template <class T> constexpr DType dtype_of = dtype_of_t<T>::value;
+template<class T>
+constexpr DType dtype_of = dtype_of_t<T>::value;
 
-template <class T> struct Tag { using type = T; };
+template<class T>
+struct Tag {
+  using type = T;
+};
 
 // dispatch_*(t, f): calls f(Tag<T>{}) with the C++ type of t; other types are an error.
-#define FB_CASE(T) case dtype_of<T>: return f(Tag<T>{});
-template <class F> auto dispatch_all(DType t, F&& f) {
+#define FB_CASE(T) \
+  case dtype_of<T>: return f(Tag<T>{});
+template<class F>
+auto dispatch_all(DType t, F&& f) {
   switch (t) {
 #define FB_ROW(T, N) FB_CASE(T)
     FB_FOR_ALL_DTYPES(FB_ROW)
@@ -117,44 +142,55 @@ template <class F> auto dispatch_all(DType t, F&& f) {
   }
   __builtin_unreachable();
 }
-template <class F> auto dispatch_float(DType t, const char* op, F&& f) {  // f32, f64
+template<class F>
+auto dispatch_float(DType t, const char* op, F&& f) { // f32, f64
   switch (t) {
-    FB_CASE(float) FB_CASE(double)
-    default: fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
+    FB_CASE(float)
+    FB_CASE(double) default
+        : fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
   }
 }
-template <class F> auto dispatch_inexact(DType t, const char* op, F&& f) {  // and complex
+template<class F>
+auto dispatch_inexact(DType t, const char* op, F&& f) { // and complex
   switch (t) {
-    FB_CASE(float) FB_CASE(double) FB_CASE(c64) FB_CASE(c128)
-    default: fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
+    FB_CASE(float)
+    FB_CASE(double) FB_CASE(c64) FB_CASE(c128) default
+        : fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
   }
 }
-template <class F> auto dispatch_int(DType t, const char* op, F&& f) {  // integers, not bool
+template<class F>
+auto dispatch_int(DType t, const char* op, F&& f) { // integers, not bool
   switch (t) {
-    FB_CASE(uint8_t) FB_CASE(int8_t) FB_CASE(int16_t) FB_CASE(int32_t) FB_CASE(int64_t)
-    FB_CASE(uint16_t) FB_CASE(uint32_t) FB_CASE(uint64_t)
-    default: fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
+    FB_CASE(uint8_t)
+    FB_CASE(int8_t) FB_CASE(int16_t) FB_CASE(int32_t) FB_CASE(int64_t) FB_CASE(uint16_t)
+        FB_CASE(uint32_t) FB_CASE(uint64_t) default
+        : fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
   }
 }
 // All compute types: bool, integers, f32, f64, complex (halves are widened by the caller).
-template <class F> auto dispatch_compute(DType t, const char* op, F&& f) {
+template<class F>
+auto dispatch_compute(DType t, const char* op, F&& f) {
   switch (t) {
-    FB_CASE(bool) FB_CASE(uint8_t) FB_CASE(int8_t) FB_CASE(int16_t) FB_CASE(int32_t)
-    FB_CASE(int64_t) FB_CASE(uint16_t) FB_CASE(uint32_t) FB_CASE(uint64_t) FB_CASE(float)
-    FB_CASE(double) FB_CASE(c64) FB_CASE(c128)
-    default: fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
+    FB_CASE(bool)
+    FB_CASE(uint8_t) FB_CASE(int8_t) FB_CASE(int16_t) FB_CASE(int32_t) FB_CASE(int64_t)
+        FB_CASE(uint16_t) FB_CASE(uint32_t) FB_CASE(uint64_t) FB_CASE(float) FB_CASE(double)
+            FB_CASE(c64) FB_CASE(c128) default
+        : fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
   }
 }
 // Types of one byte width, for kernels that only move elements.
-template <class F> auto dispatch_size(int bytes, F&& f) {
-  struct b16 { uint64_t a, b; };
+template<class F>
+auto dispatch_size(int bytes, F&& f) {
+  struct b16 {
+    uint64_t a, b;
+  };
   switch (bytes) {
-    case 1: return f(Tag<uint8_t>{});
-    case 2: return f(Tag<uint16_t>{});
-    case 4: return f(Tag<uint32_t>{});
-    case 8: return f(Tag<uint64_t>{});
-    default: return f(Tag<b16>{});
+  case 1: return f(Tag<uint8_t>{});
+  case 2: return f(Tag<uint16_t>{});
+  case 4: return f(Tag<uint32_t>{});
+  case 8: return f(Tag<uint64_t>{});
+  default: return f(Tag<b16>{});
   }
 }
 
-}  // namespace flambeau
+} // namespace flambeau

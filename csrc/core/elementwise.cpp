@@ -35,11 +35,11 @@ struct ElemOp final : OpOf<ElemOp> {
   Saves saves(const Inputs& in) const override {
     uint32_t all = (1u << row->arity) - 1;
     switch (row->keep) {
-      case Keep::None: return {};
-      case Keep::Out: return {0, 1};
-      case Keep::In: return {all, 0};
-      case Keep::Both: return {all, 1};
-      case Keep::Cross: break;
+    case Keep::None: return {};
+    case Keep::Out: return {0, 1};
+    case Keep::In: return {all, 0};
+    case Keep::Both: return {all, 1};
+    case Keep::Cross: break;
     }
     uint32_t m = 0;
     for (int i = 0; i < row->arity; ++i)
@@ -71,8 +71,10 @@ Plan plan_of(const ElemRow& row, const Tensor* in) {
     same = same && in[i].dtype() == t && !in[i].impl()->weak && in[i].dim() > 0;
     if (in[i].device() == pl.device) continue;
     if (in[i].dim() && in[0].dim())
-      fail(ErrorKind::Runtime, row.name, ": Expected all tensors to be on the same device, but "
-           "found at least two devices, ", pl.device, " and ", in[i].device(), "!");
+      fail(ErrorKind::Runtime, row.name,
+           ": Expected all tensors to be on the same device, but "
+           "found at least two devices, ",
+           pl.device, " and ", in[i].device(), "!");
     if (in[i].dim() || !in[i].device().is_cpu()) pl.device = in[i].device();
   }
   // A number beside a tensor that has dimensions and no lower category changes nothing.
@@ -83,14 +85,17 @@ Plan plan_of(const ElemRow& row, const Tensor* in) {
     for (int i = 0; i < n; ++i) ptr[i] = &in[i];
     t = result_type(ptr, n);
   }
-  if ((row.rule == Rule::Float || row.rule == Rule::RealFloat) && is_integral(t)) t = default_dtype();
+  if ((row.rule == Rule::Float || row.rule == Rule::RealFloat) && is_integral(t))
+    t = default_dtype();
   pl.compute = compute_type(t);
-  pl.result = row.rule == Rule::Bool ? DType::Bool
-              : row.rule == Rule::Real || row.rule == Rule::RealFloat ? real_of(t) : t;
+  pl.result = row.rule == Rule::Bool                                  ? DType::Bool
+              : row.rule == Rule::Real || row.rule == Rule::RealFloat ? real_of(t)
+                                                                      : t;
   pl.kernel_out = compute_type(pl.result);
   pl.shape = in[0].shape();
   for (int i = 1; i < n; ++i)
-    if (!(in[i].shape() == pl.shape)) pl.shape = broadcast_shapes(pl.shape, in[i].shape(), row.name);
+    if (!(in[i].shape() == pl.shape))
+      pl.shape = broadcast_shapes(pl.shape, in[i].shape(), row.name);
   return pl;
 }
 
@@ -100,8 +105,7 @@ ElemKernel kernel_of(const ElemRow& row, const Plan& pl) {
   return k;
 }
 
-void record_row(const ElemRow& row, const Inputs& in, const Outputs& out, const double* p,
-                int np) {
+void record_row(const ElemRow& row, const Inputs& in, const Outputs& out, const double* p, int np) {
   ElemOp op;
   op.row = &row;
   std::copy(p, p + np, op.p);
@@ -125,7 +129,7 @@ bool any_grad(const Tensor* in, int n) {
   return false;
 }
 
-}  // namespace
+} // namespace
 
 bool category_keeps(DType t, DType number) { return category(number) <= category(t); }
 
@@ -171,7 +175,7 @@ Tensor before_write(const ElemRow& row, const Tensor& out, const Tensor* in, int
   if (e.node) set_history(t, e.node, e.nr);
   return t;
 }
-}  // namespace
+} // namespace
 
 DType result_type(const Tensor* const* in, int n) {
   // Tensors with dimensions decide; 0-d ones, then numbers, only by a higher category.
@@ -208,7 +212,7 @@ Dims result_strides(const Dims& shape, const Tensor* in, int n) {
   Dims st[kMaxOperands], order(nd, 0);
   for (int i = 0; i < n; ++i) st[i] = expanded_bytes(in[i], shape);
   for (int i = 0; i < nd; ++i) order[i] = nd - 1 - i;
-  auto compare = [&](int a, int b) {  // > 0: a belongs outside b
+  auto compare = [&](int a, int b) { // > 0: a belongs outside b
     for (int i = 0; i < n; ++i) {
       int64_t x = st[i][a], y = st[i][b];
       if (x == 0 || y == 0) continue;
@@ -291,9 +295,11 @@ Tensor elementwise_into(const ElemRow& row, const Tensor* in, const double* p, i
     record_row(row, kept, {carrier}, p, np);
   }
   if (out.device().is_cpu()) run_overlap_safe(k, pl.compute, pl.kernel_out, out, in, row.arity, p);
-  if (inplace) record_inplace(out, carrier);
-  else out.bump_version();
+  if (inplace)
+    record_inplace(out, carrier);
+  else
+    out.bump_version();
   return out;
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -7,27 +7,31 @@ namespace flambeau {
 
 // Type rules: what comes out for inputs whose promoted type is t.
 enum class Rule : uint8_t {
-  Same,   // t
-  Float,  // t, integers become the default float
-  Bool,   // bool
-  Real,   // the real type of a complex t
-  RealFloat,  // the same, integers become the default float
+  Same,      // t
+  Float,     // t, integers become the default float
+  Bool,      // bool
+  Real,      // the real type of a complex t
+  RealFloat, // the same, integers become the default float
 };
 
 // Which compute types a row has kernels for.
 constexpr unsigned kInt = 1, kBool = 2, kFlt = 4, kCpx = 8;
 constexpr unsigned kIntBool = kInt | kBool, kNum = kInt | kFlt | kCpx, kReal = kInt | kFlt,
                    kAll = kNum | kBool, kRealBool = kReal | kBool, kFltCpx = kFlt | kCpx;
-template <class T>
+template<class T>
 constexpr unsigned kind_of() {
-  if constexpr (std::is_same_v<T, bool>) return kBool;
-  else if constexpr (std::is_integral_v<T>) return kInt;
-  else if constexpr (std::is_floating_point_v<T>) return kFlt;
-  else return kCpx;
+  if constexpr (std::is_same_v<T, bool>)
+    return kBool;
+  else if constexpr (std::is_integral_v<T>)
+    return kInt;
+  else if constexpr (std::is_floating_point_v<T>)
+    return kFlt;
+  else
+    return kCpx;
 }
 
 // What is kept for the derivative.
-enum class Keep : uint8_t { None, In, Out, Cross, Both };  // Cross: each for the other's gradient
+enum class Keep : uint8_t { None, In, Out, Cross, Both }; // Cross: each for the other's gradient
 
 using KernelSet = ElemKernel[kDTypes];
 struct ElemRow;
@@ -35,11 +39,11 @@ using ElemVjp = Tensor (*)(const Saved& s, const Tensor& g, const double* p);
 
 struct ElemRow {
   const char* name;
-  const char* args;  // of the Python signature, after the inputs; "" when none
+  const char* args; // of the Python signature, after the inputs; "" when none
   int arity;
   Rule rule;
   Keep keep;
-  ElemVjp vjp[3];  // null: no gradient flows
+  ElemVjp vjp[3]; // null: no gradient flows
   const char* doc;
   const KernelSet* kernels;
 };
@@ -59,4 +63,4 @@ void resize_out(const Tensor& out, const Dims& shape, const char* op);
 bool cpu_has_avx2();
 bool cpu_has_avx512();
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -8,7 +8,16 @@
 namespace flambeau {
 
 enum class ErrorKind {
-  Runtime, Type, Value, Index, NotImplemented, Memory, Overflow, Buffer, ZeroDivision, Python
+  Runtime,
+  Type,
+  Value,
+  Index,
+  NotImplemented,
+  Memory,
+  Overflow,
+  Buffer,
+  ZeroDivision,
+  Python
 };
 
 class Error : public std::exception {
@@ -29,28 +38,27 @@ inline std::string to_str(bool v) { return v ? "True" : "False"; }
 inline std::string to_str(const char* s) { return s; }
 inline const std::string& to_str(const std::string& s) { return s; }
 
-template <class... A>
+template<class... A>
 std::string cat_str(const A&... parts) {
   std::string s;
   ((s += to_str(parts)), ...);
   return s;
 }
 
-template <class... A>
+template<class... A>
 [[noreturn, gnu::noinline, gnu::cold]] void fail(ErrorKind kind, const A&... parts) {
   throw Error(kind, cat_str(parts...));
 }
 
-#define FB_CHECK_AS(kind, cond, ...)                       \
-  do {                                                     \
-    if (!(cond)) [[unlikely]]                              \
+#define FB_CHECK_AS(kind, cond, ...)                              \
+  do {                                                            \
+    if (!(cond)) [[unlikely]]                                     \
       ::flambeau::fail(::flambeau::ErrorKind::kind, __VA_ARGS__); \
   } while (0)
 #define FB_CHECK(cond, ...) FB_CHECK_AS(Runtime, cond, __VA_ARGS__)
 #define FB_CHECK_INDEX(cond, ...) FB_CHECK_AS(Index, cond, __VA_ARGS__)
 #define FB_CHECK_VALUE(cond, ...) FB_CHECK_AS(Value, cond, __VA_ARGS__)
 #define FB_CHECK_TYPE(cond, ...) FB_CHECK_AS(Type, cond, __VA_ARGS__)
-#define FB_NOT_IMPLEMENTED(...) \
-  ::flambeau::fail(::flambeau::ErrorKind::NotImplemented, __VA_ARGS__)
+#define FB_NOT_IMPLEMENTED(...) ::flambeau::fail(::flambeau::ErrorKind::NotImplemented, __VA_ARGS__)
 
-}  // namespace flambeau
+} // namespace flambeau

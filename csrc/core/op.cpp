@@ -77,12 +77,14 @@ Outputs apply_all(Op& op, const Inputs& in) {
   for (const Tensor& t : in)
     if (t.defined()) {
       device = t.device();
-      if (t.dim() || !device.is_cpu()) break;  // a 0-d tensor of the host joins any device
+      if (t.dim() || !device.is_cpu()) break; // a 0-d tensor of the host joins any device
     }
   for (const Tensor& t : in)
     FB_CHECK(!t.defined() || t.device() == device || (t.dim() == 0 && t.device().is_cpu()),
-             op.name(), ": Expected all tensors to be on the same device, but found at least two "
-             "devices, ", device, " and ", t.device(), "!");
+             op.name(),
+             ": Expected all tensors to be on the same device, but found at least two "
+             "devices, ",
+             device, " and ", t.device(), "!");
   Outputs out;
   for (const Spec& s : specs)
     out.push_back(s.strides.empty() ? empty(s.shape, s.dtype, device)
@@ -108,4 +110,4 @@ Tensor finish_view(Op& op, const Tensor& in, Tensor out, bool multi) {
   return out;
 }
 
-}  // namespace flambeau
+} // namespace flambeau

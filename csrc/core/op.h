@@ -8,14 +8,14 @@ namespace flambeau {
 using Inputs = SmallVec<Tensor, 3>;
 using Outputs = SmallVec<Tensor, 2>;
 
-struct Spec {  // what an output will be
+struct Spec { // what an output will be
   Dims shape;
   DType dtype;
-  Dims strides = {};  // empty: contiguous
+  Dims strides = {}; // empty: contiguous
 };
 using Specs = SmallVec<Spec, 2>;
 
-struct Saves {  // bit i: input (output) i is kept for vjp
+struct Saves { // bit i: input (output) i is kept for vjp
   uint32_t inputs = 0, outputs = 0;
 };
 
@@ -38,10 +38,10 @@ struct Op {
   virtual Saves saves(const Inputs&) const { return {}; }
   // Gradients of the inputs from those of the outputs, written with ops.
   virtual Grads vjp(const Saved&, const Grads&);
-  virtual uint32_t not_differentiable() const { return 0; }  // bit i: output i
+  virtual uint32_t not_differentiable() const { return 0; } // bit i: output i
   virtual Op* moved() = 0;
 };
-template <class D>
+template<class D>
 struct OpOf : Op {
   Op* moved() override { return new D(std::move(static_cast<D&>(*this))); }
 };
@@ -49,7 +49,7 @@ struct OpOf : Op {
 struct OpNode final : Node {
   std::unique_ptr<Op> op;
   uint32_t saved_inputs = 0, saved_outputs = 0;
-  std::string name() const override;  // "AddBackward0"
+  std::string name() const override; // "AddBackward0"
   Grads vjp(const Grads& grads) override;
 };
 
@@ -65,4 +65,4 @@ Tensor finish_view(Op& op, const Tensor& in, Tensor out, bool multi = false);
 
 std::string backward_name(const char* op);
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -6,7 +6,7 @@
 
 namespace flambeau {
 
-template <class T>
+template<class T>
 class Ref {
  public:
   Ref() = default;
@@ -48,7 +48,7 @@ class Ref {
 };
 
 // Base of counted objects; `D` is the class to destroy.
-template <class D>
+template<class D>
 class Counted {
  public:
   void retain() const { refs_.fetch_add(1, std::memory_order_relaxed); }
@@ -67,4 +67,4 @@ class Counted {
   mutable std::atomic<uint32_t> refs_{1};
 };
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -15,11 +15,11 @@ Register::Register(std::initializer_list<FunctionRow> rows) {
 
 std::string to_str(const Scalar& s) {
   switch (s.kind) {
-    case Scalar::Bool: return s.i ? "True" : "False";
-    case Scalar::Int: return to_str(s.i);
-    case Scalar::Float: return to_str(s.f);
-    default: return "(" + to_str(s.f) + "+" + to_str(s.im) + "j)";
+  case Scalar::Bool: return s.i ? "True" : "False";
+  case Scalar::Int: return to_str(s.i);
+  case Scalar::Float: return to_str(s.f);
+  default: return "(" + to_str(s.f) + "+" + to_str(s.im) + "j)";
   }
 }
 
-}  // namespace flambeau
+} // namespace flambeau

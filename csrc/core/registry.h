@@ -11,14 +11,14 @@ namespace flambeau {
 
 // One parsed argument; which member counts is decided by the parameter's type.
 struct Arg {
-  bool given = false;  // false: the default, or None
+  bool given = false; // false: the default, or None
   bool flag = false;
   DType dtype = DType::F32;
   Device device;
-  TensorImpl* tensor = nullptr;  // borrowed: the caller's object keeps it alive
+  TensorImpl* tensor = nullptr; // borrowed: the caller's object keeps it alive
   Scalar scalar;
-  int pool = -1;                 // where its list lies in Args
-  void* object = nullptr;        // a Python object (borrowed), for type `object`
+  int pool = -1;          // where its list lies in Args
+  void* object = nullptr; // a Python object (borrowed), for type `object`
 };
 
 struct Args {
@@ -26,14 +26,14 @@ struct Args {
   SmallVec<Dims, 2> dims_pool;
   std::vector<Tensors> tensors_pool;
   std::vector<std::string> text_pool;
-  Tensors held;            // operands made for this call (Python numbers as tensors)
-  Tensor out;              // of the out= form, or the target of the in-place form
-  Tensors outs;            // out=(a, b)
+  Tensors held; // operands made for this call (Python numbers as tensors)
+  Tensor out;   // of the out= form, or the target of the in-place form
+  Tensors outs; // out=(a, b)
   bool inplace = false;
   const void* context = nullptr;
 
   bool given(int i) const { return list[i].given; }
-  Tensor tensor(int i) const { return Tensor(list[i].tensor); }  // undefined when None
+  Tensor tensor(int i) const { return Tensor(list[i].tensor); } // undefined when None
   const Scalar& scalar(int i) const { return list[i].scalar; }
   double real(int i) const { return list[i].scalar.f; }
   int64_t integer(int i) const { return list[i].scalar.i; }
@@ -58,9 +58,9 @@ using Function = Value (*)(Args&);
 enum Forms : unsigned {
   kFunction = 1,
   kMethod = 2,
-  kInplace = 4,  // name_ as a method (and as a function)
+  kInplace = 4, // name_ as a method (and as a function)
   kOut = 8,
-  kNative = 16,  // the function itself writes to args.out
+  kNative = 16, // the function itself writes to args.out
   kFM = kFunction | kMethod,
   kFMO = kFM | kOut,
   kFMIO = kFMO | kInplace,
@@ -71,8 +71,8 @@ enum Forms : unsigned {
 struct FunctionRow {
   // "name(Tensor self, int dim=-1, *, bool keepdim=False) -> Tensor"; rows of one name are
   // overloads, tried in order. Types: Tensor, Tensor? (or None), Operand (Tensor or number),
-  // Scalar, int, float, bool, str, dtype, device, generator, object; X? allows None; int[] and Tensor[] are
-  // lists, int[2] also one int for both, int[*] also as separate arguments.
+  // Scalar, int, float, bool, str, dtype, device, generator, object; X? allows None; int[] and
+  // Tensor[] are lists, int[2] also one int for both, int[*] also as separate arguments.
   std::string schema;
   unsigned forms;
   Function fn;
@@ -81,10 +81,10 @@ struct FunctionRow {
 };
 
 std::vector<FunctionRow>& function_rows();
-void add_aliases();  // second names, once all rows are there
+void add_aliases(); // second names, once all rows are there
 // `static Register r({rows})` at the foot of an ops file adds its functions.
 struct Register {
   Register(std::initializer_list<FunctionRow> rows);
 };
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -9,7 +9,7 @@
 
 namespace flambeau {
 
-template <class T, int N>
+template<class T, int N>
 class SmallVec {
  public:
   SmallVec() {}
@@ -18,7 +18,7 @@ class SmallVec {
     for (const T& x : v) push_back(x);
   }
   SmallVec(int n, const T& v) { resize(n, v); }
-  template <class It>
+  template<class It>
     requires requires(It it) { *it; }
   SmallVec(It first, It last) {
     reserve(int(last - first));
@@ -133,6 +133,6 @@ class SmallVec {
 
 using Dims = SmallVec<int64_t, 5>;
 
-std::string to_str(const Dims& d);  // "[2, 3]"
+std::string to_str(const Dims& d); // "[2, 3]"
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -16,7 +16,7 @@ void (*TensorImpl::py_release)(void*) = nullptr;
 namespace {
 // Free lists of the two small objects that every op makes. Counts change under the GIL or in
 // one thread at a time, but a thread of its own may drop tensors: the lists are per thread.
-template <class T>
+template<class T>
 struct FreeList {
   static constexpr int kMax = 256;
   void* slots[kMax];
@@ -24,12 +24,14 @@ struct FreeList {
   static constexpr std::align_val_t kAlign{alignof(T)};
   void* take() { return n ? slots[--n] : ::operator new(sizeof(T), kAlign); }
   void give(void* p) {
-    if (n < kMax) slots[n++] = p;
-    else ::operator delete(p, kAlign);
+    if (n < kMax)
+      slots[n++] = p;
+    else
+      ::operator delete(p, kAlign);
   }
   ~FreeList() {
     while (n) ::operator delete(slots[--n], kAlign);
-    n = kMax;  // objects that die later, at thread exit, go straight back to the system
+    n = kMax; // objects that die later, at thread exit, go straight back to the system
   }
 };
 thread_local FreeList<TensorImpl> tensor_list;
@@ -38,7 +40,7 @@ struct SmallStorage : Storage {
   alignas(64) char bytes[kInlineBytes];
 };
 thread_local FreeList<SmallStorage> small_list;
-}  // namespace
+} // namespace
 
 TensorImpl* TensorImpl::create() { return new (tensor_list.take()) TensorImpl; }
 TensorImpl::~TensorImpl() = default;
@@ -91,7 +93,7 @@ void Storage::destroy(Storage* s) {
 
 void Storage::resize(size_t n) {
   FB_CHECK(resizable, "Trying to resize storage that is not resizable: its memory belongs to "
-           "another object (a NumPy array or a buffer)");
+                      "another object (a NumPy array or a buffer)");
   if (device.is_meta()) {
     nbytes = n;
     return;
@@ -215,8 +217,8 @@ Tensor empty_strided(const Dims& shape, const Dims& strides, DType dtype, Device
     overflow = __builtin_add_overflow(last, reach, &last) || overflow;
   }
   overflow = __builtin_mul_overflow(n ? last + 1 : 0, int64_t(size_of(dtype)), &bytes) || overflow;
-  FB_CHECK(!overflow, "Storage size calculation overflowed with sizes=", shape, " and strides=",
-           strides);
+  FB_CHECK(!overflow, "Storage size calculation overflowed with sizes=", shape,
+           " and strides=", strides);
   TensorImpl* t = TensorImpl::create();
   Tensor r = Tensor::adopt(t);
   t->storage = Storage::create(size_t(bytes), device);
@@ -267,4 +269,4 @@ std::string describe(const Tensor& t) {
   return t.defined() ? std::string(name_of(t.dtype())) + to_str(t.shape()) : "None";
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -23,13 +23,13 @@ struct Storage : Counted<Storage> {
   bool readonly = false;
   bool resizable = true;
   uint32_t version = 0;
-  void (*deleter)(void* owner) = nullptr;  // for borrowed bytes; owned ones go to the allocator
+  void (*deleter)(void* owner) = nullptr; // for borrowed bytes; owned ones go to the allocator
   void* owner = nullptr;
 
   static Ref<Storage> create(size_t nbytes, Device device);
   static Ref<Storage> borrow(void* data, size_t nbytes, void* owner, void (*deleter)(void*));
   static void destroy(Storage* s);
-  void resize(size_t nbytes);  // keeps the content
+  void resize(size_t nbytes); // keeps the content
 };
 
 // What autograd knows of a tensor; most tensors have none.
@@ -37,28 +37,32 @@ struct AutogradMeta;
 
 struct TensorImpl {
   Ref<Storage> storage;
-  Dims shape, strides;  // in elements
+  Dims shape, strides; // in elements
   int64_t offset = 0;
   int64_t numel = 0;
   DType dtype = DType::F32;
   bool contiguous = true;
-  bool weak = false;          // made from a Python number: does not decide the result's dtype
-  bool untracked = false;     // made by `.data`: writes do not count in the version
-  bool inference = false;     // made under inference_mode
-  Ref<TensorImpl> base;       // of a differentiable view: the tensor it is a view of
-  uint32_t view_version = 0;  // of a view: the storage's version when its grad_fn was made
+  bool weak = false;         // made from a Python number: does not decide the result's dtype
+  bool untracked = false;    // made by `.data`: writes do not count in the version
+  bool inference = false;    // made under inference_mode
+  Ref<TensorImpl> base;      // of a differentiable view: the tensor it is a view of
+  uint32_t view_version = 0; // of a view: the storage's version when its grad_fn was made
   std::unique_ptr<AutogradMeta> meta;
-  void* pyobj = nullptr;      // the Python object, which then owns the count
+  void* pyobj = nullptr; // the Python object, which then owns the count
 
   TensorImpl() = default;
   ~TensorImpl();
   void retain() {
-    if (pyobj) py_retain(pyobj);
-    else ++refs_;
+    if (pyobj)
+      py_retain(pyobj);
+    else
+      ++refs_;
   }
   void release() {
-    if (pyobj) py_release(pyobj);
-    else if (--refs_ == 0) destroy(this);
+    if (pyobj)
+      py_release(pyobj);
+    else if (--refs_ == 0)
+      destroy(this);
   }
   uint32_t refs() const { return refs_; }
   static void destroy(TensorImpl* t);
@@ -91,7 +95,7 @@ class Tensor {
   int64_t offset() const { return p_->offset; }
   int dim() const { return p_->shape.size(); }
   int64_t numel() const { return p_->numel; }
-  int64_t size(int64_t d) const;  // negative d counts from the end
+  int64_t size(int64_t d) const; // negative d counts from the end
   int64_t stride(int64_t d) const;
   DType dtype() const { return p_->dtype; }
   int itemsize() const { return size_of(p_->dtype); }
@@ -103,10 +107,8 @@ class Tensor {
   void bump_version() const {
     if (!p_->untracked) ++p_->storage->version;
   }
-  char* bytes() const {
-    return static_cast<char*>(p_->storage->data) + p_->offset * itemsize();
-  }
-  template <class T>
+  char* bytes() const { return static_cast<char*>(p_->storage->data) + p_->offset * itemsize(); }
+  template<class T>
   T* data() const {
     return reinterpret_cast<T*>(bytes());
   }
@@ -116,7 +118,7 @@ class Tensor {
   AutogradMeta& make_meta() const;
   bool requires_grad() const;
   bool is_leaf() const;
-  Ref<Node> grad_fn() const;  // regenerated for views whose base was written in place
+  Ref<Node> grad_fn() const; // regenerated for views whose base was written in place
   Tensor grad() const;
 
  private:
@@ -125,13 +127,13 @@ class Tensor {
 
 using Tensors = std::vector<Tensor>;
 
-int64_t numel_of(const Dims& shape);  // raises on overflow and negative sizes
+int64_t numel_of(const Dims& shape); // raises on overflow and negative sizes
 Dims contiguous_strides(const Dims& shape);
 bool is_contiguous(const Dims& shape, const Dims& strides);
 // Dense, in some order of dimensions, without overlap.
 bool is_dense(const Dims& shape, const Dims& strides);
 int64_t wrap_dim(int64_t dim, int64_t ndim, const char* op = nullptr);
-Dims wrap_dims(const Dims& dims, int64_t ndim, const char* op);  // also refuses repeats
+Dims wrap_dims(const Dims& dims, int64_t ndim, const char* op); // also refuses repeats
 Dims broadcast_shapes(const Dims& a, const Dims& b, const char* op);
 
 Tensor empty(const Dims& shape, DType dtype, Device device = {});
@@ -142,7 +144,7 @@ Tensor alias_as(const Tensor& t, const Dims& shape, const Dims& strides, int64_t
 Tensor alias_bytes(const Tensor& t, DType dtype, const Dims& shape, const Dims& strides,
                    int64_t offset);
 void set_layout(TensorImpl& t, const Dims& shape, const Dims& strides, int64_t offset);
-std::string describe(const Tensor& t);  // "float32[2, 3]"
+std::string describe(const Tensor& t); // "float32[2, 3]"
 inline std::string to_str(const Tensor& t) { return describe(t); }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -10,90 +10,141 @@
 
 namespace flambeau::math {
 
-template <class T> constexpr bool is_cpx = std::is_same_v<T, c64> || std::is_same_v<T, c128>;
-template <class T> constexpr bool is_flt = std::is_floating_point_v<T>;
+template<class T>
+constexpr bool is_cpx = std::is_same_v<T, c64> || std::is_same_v<T, c128>;
+template<class T>
+constexpr bool is_flt = std::is_floating_point_v<T>;
 #define FB_INLINE [[gnu::always_inline]] inline
 
-template <class T> FB_INLINE T conj(T x) {
-  if constexpr (is_cpx<T>) return std::conj(x);
-  else return x;
+template<class T>
+FB_INLINE T conj(T x) {
+  if constexpr (is_cpx<T>)
+    return std::conj(x);
+  else
+    return x;
 }
-template <class T> FB_INLINE T floor(T x) {
-  if constexpr (std::is_same_v<T, float>) return __builtin_floorf(x);
-  else if constexpr (is_flt<T>) return __builtin_floor(x);
-  else return x;
+template<class T>
+FB_INLINE T floor(T x) {
+  if constexpr (std::is_same_v<T, float>)
+    return __builtin_floorf(x);
+  else if constexpr (is_flt<T>)
+    return __builtin_floor(x);
+  else
+    return x;
 }
-template <class T> FB_INLINE T ceil(T x) {
-  if constexpr (std::is_same_v<T, float>) return __builtin_ceilf(x);
-  else if constexpr (is_flt<T>) return __builtin_ceil(x);
-  else return x;
+template<class T>
+FB_INLINE T ceil(T x) {
+  if constexpr (std::is_same_v<T, float>)
+    return __builtin_ceilf(x);
+  else if constexpr (is_flt<T>)
+    return __builtin_ceil(x);
+  else
+    return x;
 }
-template <class T> FB_INLINE T trunc(T x) {
-  if constexpr (std::is_same_v<T, float>) return __builtin_truncf(x);
-  else if constexpr (is_flt<T>) return __builtin_trunc(x);
-  else return x;
+template<class T>
+FB_INLINE T trunc(T x) {
+  if constexpr (std::is_same_v<T, float>)
+    return __builtin_truncf(x);
+  else if constexpr (is_flt<T>)
+    return __builtin_trunc(x);
+  else
+    return x;
 }
-template <class T> FB_INLINE T rint(T x) {
-  if constexpr (std::is_same_v<T, float>) return __builtin_rintf(x);
-  else if constexpr (is_flt<T>) return __builtin_rint(x);
-  else return x;
+template<class T>
+FB_INLINE T rint(T x) {
+  if constexpr (std::is_same_v<T, float>)
+    return __builtin_rintf(x);
+  else if constexpr (is_flt<T>)
+    return __builtin_rint(x);
+  else
+    return x;
 }
-template <class T> FB_INLINE T round_to(T x, double decimals) {
-  if constexpr (!is_flt<T>) return x;
+template<class T>
+FB_INLINE T round_to(T x, double decimals) {
+  if constexpr (!is_flt<T>)
+    return x;
   else {
     if (decimals == 0) return rint(x);
     double ten = __builtin_pow(10., decimals < 0 ? -decimals : decimals);
     return decimals < 0 ? T(rint(x / T(ten)) * T(ten)) : T(rint(x * T(ten)) / T(ten));
   }
 }
-template <class T> FB_INLINE bool isinf(T x) {
-  if constexpr (is_cpx<T>) return isinf(x.real()) || isinf(x.imag());
+template<class T>
+FB_INLINE bool isinf(T x) {
+  if constexpr (is_cpx<T>)
+    return isinf(x.real()) || isinf(x.imag());
   else if constexpr (is_flt<T>)
     return x == std::numeric_limits<T>::infinity() || x == -std::numeric_limits<T>::infinity();
-  else return false;
+  else
+    return false;
 }
-template <class T> FB_INLINE bool isfinite(T x) {
-  if constexpr (is_cpx<T>) return isfinite(x.real()) && isfinite(x.imag());
-  else if constexpr (is_flt<T>) return x - x == T(0);
-  else return true;
+template<class T>
+FB_INLINE bool isfinite(T x) {
+  if constexpr (is_cpx<T>)
+    return isfinite(x.real()) && isfinite(x.imag());
+  else if constexpr (is_flt<T>)
+    return x - x == T(0);
+  else
+    return true;
 }
-template <class T> FB_INLINE bool signbit(T x) {
-  if constexpr (std::is_same_v<T, float>) return std::bit_cast<int32_t>(x) < 0;
-  else if constexpr (std::is_same_v<T, double>) return std::bit_cast<int64_t>(x) < 0;
-  else if constexpr (std::is_signed_v<T>) return x < 0;
-  else return false;
+template<class T>
+FB_INLINE bool signbit(T x) {
+  if constexpr (std::is_same_v<T, float>)
+    return std::bit_cast<int32_t>(x) < 0;
+  else if constexpr (std::is_same_v<T, double>)
+    return std::bit_cast<int64_t>(x) < 0;
+  else if constexpr (std::is_signed_v<T>)
+    return x < 0;
+  else
+    return false;
 }
-template <class T> FB_INLINE T bit_not(T x) {
-  if constexpr (std::is_same_v<T, bool>) return !x;
-  else return T(~x);
+template<class T>
+FB_INLINE T bit_not(T x) {
+  if constexpr (std::is_same_v<T, bool>)
+    return !x;
+  else
+    return T(~x);
 }
-template <class T> FB_INLINE T clamp(T x, T lo, T hi) {
-  T y = x < lo ? lo : x;  // NaN stays NaN
+template<class T>
+FB_INLINE T clamp(T x, T lo, T hi) {
+  T y = x < lo ? lo : x; // NaN stays NaN
   return y > hi ? hi : y;
 }
-template <class T> FB_INLINE T maximum(T a, T b) { return a != a ? a : (a > b ? a : b); }
-template <class T> FB_INLINE T minimum(T a, T b) { return a != a ? a : (a < b ? a : b); }
+template<class T>
+FB_INLINE T maximum(T a, T b) {
+  return a != a ? a : (a > b ? a : b);
+}
+template<class T>
+FB_INLINE T minimum(T a, T b) {
+  return a != a ? a : (a < b ? a : b);
+}
 
-template <class T> FB_INLINE T softplus(T x) {
+template<class T>
+FB_INLINE T softplus(T x) {
   return maximum(x, T(0)) + log1p(exp(x > T(0) ? -x : x));
 }
-template <class T> FB_INLINE T silu_grad(T g, T x) {
+template<class T>
+FB_INLINE T silu_grad(T g, T x) {
   T s = sigmoid(x);
   return g * s * (T(1) + x * (T(1) - s));
 }
 // x * Phi(x), by erfc so that the negative tail keeps its relative precision.
-template <class T> FB_INLINE T gelu(T x) {
+template<class T>
+FB_INLINE T gelu(T x) {
   return T(0.5) * x * erfc(-x * T(0.7071067811865476));
 }
-template <class T> FB_INLINE T gelu_grad(T x) {
+template<class T>
+FB_INLINE T gelu_grad(T x) {
   T phi = exp(T(-0.5) * x * x) * T(0.3989422804014327);
   return T(0.5) * erfc(-x * T(0.7071067811865476)) + x * phi;
 }
-template <class T> FB_INLINE T gelu_tanh(T x) {
+template<class T>
+FB_INLINE T gelu_tanh(T x) {
   T u = T(0.7978845608028654) * (x + T(0.044715) * x * x * x);
   return T(0.5) * x * (T(1) + tanh(u));
 }
-template <class T> FB_INLINE T gelu_tanh_grad(T x) {
+template<class T>
+FB_INLINE T gelu_tanh_grad(T x) {
   T u = T(0.7978845608028654) * (x + T(0.044715) * x * x * x);
   T t = tanh(u), du = T(0.7978845608028654) * (T(1) + T(3 * 0.044715) * x * x);
   return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * du;
@@ -102,8 +153,10 @@ template <class T> FB_INLINE T gelu_tanh_grad(T x) {
 [[noreturn, gnu::cold]] inline void division_by_zero() {
   fail(ErrorKind::Runtime, "ZeroDivisionError: integer division by zero");
 }
-template <class T> FB_INLINE T trunc_divide(T a, T b) {
-  if constexpr (is_flt<T>) return trunc(a / b);
+template<class T>
+FB_INLINE T trunc_divide(T a, T b) {
+  if constexpr (is_flt<T>)
+    return trunc(a / b);
   else {
     if (b == T(0)) division_by_zero();
     if constexpr (std::is_signed_v<T>)
@@ -111,13 +164,15 @@ template <class T> FB_INLINE T trunc_divide(T a, T b) {
     return T(a / b);
   }
 }
-template <class T> FB_INLINE T shift_left(T a, T b) {
+template<class T>
+FB_INLINE T shift_left(T a, T b) {
   using U = std::make_unsigned_t<T>;
   return b < T(0) || b >= T(sizeof(T) * 8) ? T(0) : T(U(a) << b);
 }
-template <class T> FB_INLINE T shift_right(T a, T b) {
+template<class T>
+FB_INLINE T shift_right(T a, T b) {
   constexpr T last = T(sizeof(T) * 8 - 1);
   return b < T(0) || b > last ? T(a >> last) : T(a >> b);
 }
 
-}  // namespace flambeau::math
+} // namespace flambeau::math

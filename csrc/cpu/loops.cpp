@@ -16,7 +16,7 @@ void StridedLoop::prepare(const Dims& logical) {
   int n = logical.size();
   Dims order(n, 0);
   for (int i = 0; i < n; ++i) order[i] = n - 1 - i;
-  auto before = [&](int64_t a, int64_t b) {  // whether a belongs inside b
+  auto before = [&](int64_t a, int64_t b) { // whether a belongs inside b
     for (int i = 0; i < ops; ++i) {
       int64_t x = std::abs(strides[i][int(a)]), y = std::abs(strides[i][int(b)]);
       if (x && y && x != y) return x < y;
@@ -24,8 +24,7 @@ void StridedLoop::prepare(const Dims& logical) {
     return false;
   };
   for (int i = 1; i < n; ++i)
-    for (int j = i; j > 0 && before(order[j], order[j - 1]); --j)
-      std::swap(order[j], order[j - 1]);
+    for (int j = i; j > 0 && before(order[j], order[j - 1]); --j) std::swap(order[j], order[j - 1]);
   Dims merged, st[kMaxOperands];
   numel = 1;
   for (int64_t d : order) {
@@ -33,8 +32,7 @@ void StridedLoop::prepare(const Dims& logical) {
     numel *= size;
     if (size == 1) continue;
     bool fits = !merged.empty();
-    for (int i = 0; i < ops && fits; ++i)
-      fits = strides[i][int(d)] == st[i].back() * merged.back();
+    for (int i = 0; i < ops && fits; ++i) fits = strides[i][int(d)] == st[i].back() * merged.back();
     if (fits) {
       merged.back() *= size;
       continue;
@@ -50,15 +48,14 @@ Dims expanded_bytes(const Tensor& t, const Dims& shape) {
   Dims s(shape.size(), 0);
   int shift = shape.size() - t.dim();
   for (int i = 0; i < t.dim(); ++i)
-    if (t.shape()[i] != 1 || shape[i + shift] == 1)
-      s[i + shift] = t.strides()[i] * t.itemsize();
+    if (t.shape()[i] != 1 || shape[i + shift] == 1) s[i + shift] = t.strides()[i] * t.itemsize();
   return s;
 }
 
 namespace {
 
 constexpr int64_t kGrain = 32768;
-constexpr int kBlock = 512;  // elements of a conversion buffer
+constexpr int kBlock = 512; // elements of a conversion buffer
 
 struct Plan {
   ElemKernel kernel;
@@ -104,7 +101,7 @@ void run_buffered(const Plan& pl, char* const* ptr, int64_t n, unsigned scalars,
   }
 }
 
-}  // namespace
+} // namespace
 
 void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tensor& out,
                      const Tensor* in, int n_in, const double* p) {
@@ -114,10 +111,9 @@ void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tenso
   for (int i = 0; i < n_in; ++i) {
     pl.in_types[i] = in[i].dtype();
     exact = exact && in[i].dtype() == compute;
-    flat = flat && ((in[i].is_contiguous() && in[i].shape() == out.shape()) ||
-                    in[i].numel() == 1);
+    flat = flat && ((in[i].is_contiguous() && in[i].shape() == out.shape()) || in[i].numel() == 1);
   }
-  if (flat && exact && out.numel() <= kGrain) {  // the short way for small tensors
+  if (flat && exact && out.numel() <= kGrain) { // the short way for small tensors
     const void* ptr[kMaxOperands];
     unsigned scalars = 0;
     for (int i = 0; i < n_in; ++i) {
@@ -150,4 +146,4 @@ void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tenso
   });
 }
 
-}  // namespace flambeau
+} // namespace flambeau

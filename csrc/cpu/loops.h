@@ -20,8 +20,8 @@ CastKernel cast_kernel(DType from, DType to);
 // Operands over one common shape, with dimensions sorted and merged; dims_[0] is the innermost.
 struct StridedLoop {
   int ops = 0;
-  Dims shape;                    // innermost first
-  Dims strides[kMaxOperands];    // bytes
+  Dims shape;                 // innermost first
+  Dims strides[kMaxOperands]; // bytes
   char* base[kMaxOperands] = {};
   int64_t numel = 1;
 
@@ -30,7 +30,7 @@ struct StridedLoop {
   void prepare(const Dims& logical_shape);
   int64_t inner() const { return shape.empty() ? 1 : shape[0]; }
   // f(pointers, inner_n) for each run, in parallel over `grain` elements.
-  template <class F>
+  template<class F>
   void run(int64_t grain, F&& f) const;
   void pointers(int64_t outer, char** p) const;
 };
@@ -43,11 +43,11 @@ Dims expanded_bytes(const Tensor& t, const Dims& shape);
 void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tensor& out,
                      const Tensor* in, int n_in, const double* p);
 
-template <class F>
+template<class F>
 void StridedLoop::run(int64_t grain, F&& f) const {
   if (numel == 0) return;
   int64_t n0 = inner(), outer = numel / n0;
-  if (outer == 1) {  // split the run itself
+  if (outer == 1) { // split the run itself
     parallel_for(n0, grain, [&](int64_t b, int64_t e) {
       char* p[kMaxOperands];
       for (int i = 0; i < ops; ++i) p[i] = base[i] + (shape.empty() ? 0 : b * strides[i][0]);
@@ -81,4 +81,4 @@ void StridedLoop::run(int64_t grain, F&& f) const {
   });
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -9,8 +9,8 @@ struct AdamNumbers {
   double root_scale;   // 1 / sqrt(1 - beta2^t)
   double keep1, keep2; // beta1, beta2
   double eps;
-  double penalty;      // of the squared parameters, in the gradient
-  double shrink;       // the parameter's factor before the step: decoupled weight decay
+  double penalty; // of the squared parameters, in the gradient
+  double shrink;  // the parameter's factor before the step: decoupled weight decay
   bool maximize;
 };
 
@@ -30,7 +30,7 @@ struct AdagradNumbers {
 };
 
 // All take n elements of: the parameter, its gradient, then the state (null: not kept).
-template <class T>
+template<class T>
 struct OptimKernels {
   void (*adam)(T* p, const T* g, T* mean, T* square, T* largest, int64_t n, const AdamNumbers& c);
   void (*sgd)(T* p, const T* g, T* buffer, int64_t n, const SgdNumbers& c);
@@ -43,8 +43,14 @@ struct OptimTables {
   OptimKernels<float> f32;
   OptimKernels<double> f64;
 };
-namespace optim_base { extern const OptimTables tables; }
-namespace optim_avx2 { extern const OptimTables tables; }
-namespace optim_avx512 { extern const OptimTables tables; }
+namespace optim_base {
+extern const OptimTables tables;
+}
+namespace optim_avx2 {
+extern const OptimTables tables;
+}
+namespace optim_avx512 {
+extern const OptimTables tables;
+}
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -20,7 +20,7 @@ void philox_block(uint64_t seed, uint64_t counter, uint32_t out[4]) {
 namespace random {
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements a chunk: some 10 us, and a multiple of every tile
+constexpr int64_t kGrain = 16384; // elements a chunk: some 10 us, and a multiple of every tile
 
 const PhiloxTable& loops() {
   static const PhiloxTable& chosen = []() -> const PhiloxTable& {
@@ -42,7 +42,7 @@ void drop(PhiloxDropout f, const Stream& s, const void* x, void* y, uint8_t* mas
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) { f(s, x, y, mask, begin, end); });
 }
 
-}  // namespace
+} // namespace
 
 void fill_random_bits(uint32_t* out, int64_t n, uint64_t seed, uint64_t offset) {
   fill(loops().bits32, {seed, offset}, out, n);
@@ -85,5 +85,5 @@ void dropout(const double* x, double* y, uint8_t* mask, int64_t n, double p, dou
   drop(loops().dropout64, {seed, offset, p, scale}, x, y, mask, n);
 }
 
-}  // namespace random
-}  // namespace flambeau
+} // namespace random
+} // namespace flambeau

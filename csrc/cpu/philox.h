@@ -21,7 +21,7 @@ constexpr uint64_t philox_ticks(int64_t n, int words = 1) {
 namespace random {
 
 // Words an element: 1 for float, uint32_t, masks and dropout; 2 for double and uint64_t.
-template <class T>
+template<class T>
 inline constexpr int words_of = sizeof(T) == 8 ? 2 : 1;
 // fill_randint: 1 word up to a range of 2^16, else 2, so that the bias stays below 2^-16.
 constexpr int randint_words(uint64_t range) { return range - 1 < (uint64_t(1) << 16) ? 1 : 2; }
@@ -55,5 +55,5 @@ void dropout(const float* x, float* y, uint8_t* mask, int64_t n, double p, doubl
 void dropout(const double* x, double* y, uint8_t* mask, int64_t n, double p, double scale,
              uint64_t seed, uint64_t offset);
 
-}  // namespace random
-}  // namespace flambeau
+} // namespace random
+} // namespace flambeau

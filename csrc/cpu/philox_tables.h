@@ -18,8 +18,8 @@ using PhiloxDropout = void (*)(const Stream& s, const void* x, void* y, uint8_t*
                                int64_t begin, int64_t end);
 
 struct PhiloxTable {
-  PhiloxFill bits32, bits64, uniform32, uniform64, normal32, normal64, exponential32,
-      exponential64, bernoulli, randint32, randint64;
+  PhiloxFill bits32, bits64, uniform32, uniform64, normal32, normal64, exponential32, exponential64,
+      bernoulli, randint32, randint64;
   PhiloxDropout dropout32, dropout64;
 };
 
@@ -33,4 +33,4 @@ namespace philox_avx512 {
 extern const PhiloxTable table;
 }
 
-}  // namespace flambeau
+} // namespace flambeau

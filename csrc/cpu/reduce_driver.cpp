@@ -11,9 +11,12 @@ namespace flambeau {
 const ReduceTable& reduce_table() {
   static const ReduceTable table = [] {
     ReduceTable t{};
-    if (cpu_has_avx512()) reduce_avx512::fill_table(t);
-    else if (cpu_has_avx2()) reduce_avx2::fill_table(t);
-    else reduce_base::fill_table(t);
+    if (cpu_has_avx512())
+      reduce_avx512::fill_table(t);
+    else if (cpu_has_avx2())
+      reduce_avx2::fill_table(t);
+    else
+      reduce_base::fill_table(t);
     return t;
   }();
   return table;
@@ -24,12 +27,12 @@ const ReduceKernel& reduce_kernel(Reduce kind, DType in) {
 
 namespace {
 
-constexpr int64_t kGrain = 32768;   // elements of a task
-constexpr int64_t kChunk = 65536;   // elements of one part of a split reduction
-constexpr int64_t kBuffer = 2048;   // elements converted at a time
+constexpr int64_t kGrain = 32768; // elements of a task
+constexpr int64_t kChunk = 65536; // elements of one part of a split reduction
+constexpr int64_t kBuffer = 2048; // elements converted at a time
 
 struct Axis {
-  int64_t size, in, out;  // strides in bytes
+  int64_t size, in, out; // strides in bytes
 };
 using Axes = SmallVec<Axis, 6>;
 
@@ -40,8 +43,7 @@ void tidy(Axes& a) {
     for (int j = i; j > 0 && inside(a[j], a[j - 1]); --j) std::swap(a[j], a[j - 1]);
   Axes m;
   for (const Axis& x : a) {
-    if (!m.empty() && x.in == m.back().in * m.back().size &&
-        x.out == m.back().out * m.back().size)
+    if (!m.empty() && x.in == m.back().in * m.back().size && x.out == m.back().out * m.back().size)
       m.back().size *= x.size;
     else
       m.push_back(x);
@@ -89,7 +91,7 @@ struct Reduction {
   double p;
   Axes kept, red;
   int in_size, k_size;
-  bool exact;  // elements need no conversion
+  bool exact; // elements need no conversion
   CastKernel cast_in, cast_out;
 
   void finish(const char* acc, char* to, int64_t stride, int64_t n) const {
@@ -191,7 +193,7 @@ void Reduction::run_rows() const {
   if (n >= 2 * kChunk && outputs < 32) return rows_split(outputs, n);
   Axis row = kept.empty() ? Axis{1, 0, 0} : kept[0];
   int64_t outer = product(kept, kept.empty() ? 0 : 1);
-  int64_t per = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, n));  // outputs of a task
+  int64_t per = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, n)); // outputs of a task
   int64_t parts = (row.size + per - 1) / per;
   int64_t grain = std::max<int64_t>(1, per / row.size);
   parallel_for(outer * parts, grain, [&](int64_t b, int64_t e) {
@@ -255,8 +257,10 @@ void Reduction::run_cols() const {
       k.fill(acc, m * fold);
       feed_cols(x + w.in + strip * C * c.in, m, from, std::min(n, from + length), fold, acc);
       for (int64_t j = 1; j < fold; ++j) k.merge(acc, acc + j * m * s, m);
-      if (parts > 1) std::copy_n(acc, m * s, partial.get() + i * block);
-      else finish(acc, out + w.out + strip * C * c.out, c.out, m);
+      if (parts > 1)
+        std::copy_n(acc, m * s, partial.get() + i * block);
+      else
+        finish(acc, out + w.out + strip * C * c.out, c.out, m);
     }
   });
   if (parts == 1) return;
@@ -271,29 +275,42 @@ void Reduction::run_cols() const {
   }
 }
 
-}  // namespace
+} // namespace
 
 void run_reduce(const ReduceKernel& k, const Tensor& x, uint64_t mask, const Tensor& out,
                 double p) {
   if (out.numel() == 0) return;
   bool exact = x.dtype() == k.in;
   if (exact && out.dtype() == k.out && out.numel() == 1 && x.is_contiguous() &&
-      x.numel() <= kGrain) {  // the short way for small tensors
+      x.numel() <= kGrain) { // the short way for small tensors
     alignas(64) char acc[kReduceState];
     k.fill(acc, 1);
     if (x.numel()) k.rows(x.bytes(), 0, 1, x.numel(), acc);
     k.finish(acc, out.bytes(), 1, p);
     return;
   }
-  Reduction r{k, x.bytes(), out.bytes(), x.dtype(), out.dtype(), p, {}, {}, x.itemsize(),
-              size_of(k.in), exact, cast_kernel(x.dtype(), k.in), cast_kernel(k.out, out.dtype())};
+  Reduction r{k,
+              x.bytes(),
+              out.bytes(),
+              x.dtype(),
+              out.dtype(),
+              p,
+              {},
+              {},
+              x.itemsize(),
+              size_of(k.in),
+              exact,
+              cast_kernel(x.dtype(), k.in),
+              cast_kernel(k.out, out.dtype())};
   int64_t step = out.itemsize();
   for (int d = x.dim() - 1; d >= 0; --d) {
     int64_t n = x.shape()[d], in = x.strides()[d] * x.itemsize();
     bool reduced = mask >> d & 1;
     if (n != 1) {
-      if (reduced) r.red.push_back({n, in, 0});
-      else r.kept.push_back({n, in, step});
+      if (reduced)
+        r.red.push_back({n, in, 0});
+      else
+        r.kept.push_back({n, in, step});
     }
     if (!reduced) step *= n;
   }
@@ -304,8 +321,10 @@ void run_reduce(const ReduceKernel& k, const Tensor& x, uint64_t mask, const Ten
   bool rows = r.kept.empty() || r.kept[0].in == 0 ||
               (r.red[0].size != 1 && r.red[0].in != 0 && r.red[0].in < r.kept[0].in) ||
               product(r.red) == 0;
-  if (rows) r.run_rows();
-  else r.run_cols();
+  if (rows)
+    r.run_rows();
+  else
+    r.run_cols();
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -6,7 +6,7 @@ namespace flambeau {
 
 enum PairKind { kSquare, kAbs, kSmoothL1, kHuber };
 
-template <class T>
+template<class T>
 struct RowKernels {
   // y = softmax of the n elements of x (its logarithm when `log`).
   void (*softmax)(const T* x, T* y, int64_t n, bool log);
@@ -45,4 +45,4 @@ struct RowKernels {
   static constexpr int kColumns = 128;
 };
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -18,24 +18,24 @@ FB_MATH float fmod(float a, float b) {
   return copysign(float(r), a);
 }
 FB_MATH double fmod(double a, double b) { return __builtin_fmod(a, b); }
-template <class T>
+template<class T>
   requires std::is_integral_v<T>
 FB_MATH T fmod(T a, T b) {
   if (b == T(0)) division_by_zero();
   if constexpr (std::is_signed_v<T>)
-    if (b == T(-1)) return T(0);  // the machine's division would overflow
+    if (b == T(-1)) return T(0); // the machine's division would overflow
   return T(a % b);
 }
 
 // Python's %: the sign of the divisor.
-template <class T>
+template<class T>
 FB_MATH T remainder(T a, T b) {
   const T r = fmod(a, b);
   return r != T(0) && ((b < T(0)) != (r < T(0))) ? T(r + b) : r;
 }
 
 // Python's //. Floats go through fmod, so that floor_divide(a, b) b + remainder(a, b) is a.
-template <class T>
+template<class T>
 FB_MATH T floor_divide(T a, T b) {
   if constexpr (std::is_integral_v<T>) {
     if (b == T(0)) division_by_zero();
@@ -67,12 +67,12 @@ FB_MATH float nextafter(float a, float b) { return __builtin_nextafterf(a, b); }
 FB_MATH double nextafter(double a, double b) { return __builtin_nextafter(a, b); }
 
 // log(e^a + e^b) = max + log1p(e^-|a-b|); equal infinities are their own answer.
-template <class T>
+template<class T>
 FB_MATH T logaddexp(T a, T b) {
   const T m = a > b || a != a ? a : b, d = abs(a - b);
   return a == b && abs(a) == T(inf_d) ? a : m + log1p(exp(-d));
 }
-template <class T>
+template<class T>
 FB_MATH T logaddexp2(T a, T b) {
   const T m = a > b || a != a ? a : b, d = abs(a - b);
   const T y = m + log1p(exp2(-d)) * T(0x1.71547652b82fep+0);
@@ -80,24 +80,24 @@ FB_MATH T logaddexp2(T a, T b) {
 }
 
 // x log(y), and 0 where x is 0 unless y is NaN.
-template <class T>
+template<class T>
 FB_MATH T xlogy(T x, T y) {
   const T v = x * log(y);
   return y != y ? y : x == T(0) ? T(0) : v;
 }
-template <class T>
+template<class T>
 FB_MATH T xlog1py(T x, T y) {
   const T v = x * log1p(y);
   return y != y ? y : x == T(0) ? T(0) : v;
 }
 // -x log(x), 0 at 0 and -inf below.
-template <class T>
+template<class T>
 FB_MATH T entr(T x) {
   const T v = -x * log(x);
   return x != x ? x : x > T(0) ? v : x == T(0) ? T(0) : T(-inf_d);
 }
 
-template <class T>
+template<class T>
   requires std::is_integral_v<T>
 inline T gcd(T a, T b) {
   a = abs(a);
@@ -109,11 +109,11 @@ inline T gcd(T a, T b) {
   }
   return a;
 }
-template <class T>
+template<class T>
   requires std::is_integral_v<T>
 inline T lcm(T a, T b) {
   const T g = gcd(a, b);
   return g == T(0) ? T(0) : abs(T(T(a / g) * b));
 }
 
-}  // namespace flambeau::math
+} // namespace flambeau::math

@@ -28,7 +28,7 @@ inline double bessel_ie(int n, double x) {
   return n && x < 0.0 ? -y : y;
 }
 inline double bessel_i(int n, double x) {
-  const double y = bessel_ie(n, x), half = std::exp(0.5 * abs(x));  // e^x alone overflows sooner
+  const double y = bessel_ie(n, x), half = std::exp(0.5 * abs(x)); // e^x alone overflows sooner
   return abs(x) == inf_d ? (n ? x : inf_d) : y * half * half;
 }
 
@@ -58,8 +58,7 @@ inline double bessel_ke(int n, double x) {
       term *= z / (double(k) * (k + n));
       harmonic += 1.0 / k;
     }
-    sum += term * (n ? log_half + euler - harmonic - 0.5 / (k + 1.0)
-                     : harmonic - euler - log_half);
+    sum += term * (n ? log_half + euler - harmonic - 0.5 / (k + 1.0) : harmonic - euler - log_half);
   }
   return std::exp(x) * (n ? 1.0 / x + 0.5 * x * sum : sum);
 }
@@ -86,8 +85,8 @@ inline double airy_ai(double x) {
   }
   double term = 1.0, even = 1.0, odd = 0.0;
   for (int k = 1; k < 30; ++k) {
-    const double next = term * (6.0 * k - 5) * (6.0 * k - 3) * (6.0 * k - 1) /
-                        (216.0 * k * (2.0 * k - 1) * zeta);
+    const double next =
+        term * (6.0 * k - 5) * (6.0 * k - 3) * (6.0 * k - 1) / (216.0 * k * (2.0 * k - 1) * zeta);
     if (next > term || next < 1e-18) break;
     term = next;
     (k & 1 ? odd : even) += k & 2 ? -term : term;
@@ -118,7 +117,7 @@ inline double bessel_j0(double x) { return ::j0(x); }
 inline double bessel_j1(double x) { return ::j1(x); }
 inline double bessel_y0(double x) { return x < 0.0 ? nan_d : ::y0(x); }
 inline double bessel_y1(double x) { return x < 0.0 ? nan_d : ::y1(x); }
-}  // namespace detail
+} // namespace detail
 
 FB_BY_DOUBLE(i0)
 FB_BY_DOUBLE(i0e)
@@ -137,4 +136,4 @@ FB_BY_DOUBLE(bessel_y1)
 FB_BY_DOUBLE(airy_ai)
 FB_BY_DOUBLE(spherical_bessel_j0)
 
-}  // namespace flambeau::math
+} // namespace flambeau::math

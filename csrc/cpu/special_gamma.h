@@ -9,7 +9,7 @@ namespace flambeau::math {
 namespace detail {
 inline constexpr double pi = 0x1.921fb54442d18p+1;
 
-inline double sin_pi(double x) {  // exact at integers and halves
+inline double sin_pi(double x) { // exact at integers and halves
   const double n = std::round(2.0 * x), r = (x - 0.5 * n) * pi;
   const int64_t q = int64_t(std::fmod(n, 4.0));
   const double v = q & 1 ? __builtin_cos(r) : __builtin_sin(r);
@@ -65,11 +65,17 @@ inline double zeta(double s, double q) {
   if (!(s > 1.0)) return nan_d;
   if (q <= 0.0) {
     if (q == std::floor(q)) return inf_d;
-    if (s != std::floor(s)) return nan_d;  // a negative base with a broken power
+    if (s != std::floor(s)) return nan_d; // a negative base with a broken power
   }
-  constexpr double b[] = {1.0 / 12, -1.0 / 720, 1.0 / 30240, -1.0 / 1209600, 1.0 / 47900160,
-                          -691.0 / 1307674368000.0, 1.0 / 74724249600.0,
-                          -3617.0 / 10670622842880000.0, 43867.0 / 5109094217170944000.0,
+  constexpr double b[] = {1.0 / 12,
+                          -1.0 / 720,
+                          1.0 / 30240,
+                          -1.0 / 1209600,
+                          1.0 / 47900160,
+                          -691.0 / 1307674368000.0,
+                          1.0 / 74724249600.0,
+                          -3617.0 / 10670622842880000.0,
+                          43867.0 / 5109094217170944000.0,
                           -174611.0 / 802857662698291200000.0};
   if (q == inf_d) return 0.0;
   double sum = 0.0, a = q;
@@ -106,16 +112,15 @@ inline double log1p_gap(double m) {
 inline double igamma_prefix(double a, double x) {
   if (a < 20.0) return std::exp(a * std::log(x) - x - lgamma(a));
   const double phi = log1p_gap((x - a) / a), z = 1.0 / (a * a);
-  const double stirling =
-      horner(z, 1.0 / 1188, -1.0 / 1680, 1.0 / 1260, -1.0 / 360, 1.0 / 12) / a;
+  const double stirling = horner(z, 1.0 / 1188, -1.0 / 1680, 1.0 / 1260, -1.0 / 360, 1.0 / 12) / a;
   return std::sqrt(a / (2.0 * pi)) * std::exp(-a * phi - stirling);
 }
-inline double igamma_series(double a, double x) {  // DLMF 8.7.1
+inline double igamma_series(double a, double x) { // DLMF 8.7.1
   double term = 1.0 / a, sum = term;
   for (double n = a + 1.0; term > 1e-17 * sum; n += 1.0) sum += term *= x / n;
   return sum * igamma_prefix(a, x);
 }
-inline double igammac_fraction(double a, double x) {  // DLMF 8.9.2, Lentz's evaluation
+inline double igammac_fraction(double a, double x) { // DLMF 8.9.2, Lentz's evaluation
   double b = x + 1.0 - a, c = 1e300, d = 1.0 / b, h = d;
   for (int i = 1; i < 1000000; ++i) {
     const double n = -i * (i - a);
@@ -149,7 +154,7 @@ inline double igamma_any(double a, double x, bool upper) {
     return upper ? q : 1.0 - q;
   }
   const bool series = x < a + 1.0 || x < 1.0;
-  if (series && upper && x < 1.0 && a < 1.0) {  // DLMF 8.7.3: 1 - x^a/Gamma(a+1) + the rest
+  if (series && upper && x < 1.0 && a < 1.0) { // DLMF 8.7.3: 1 - x^a/Gamma(a+1) + the rest
     const double front = a * std::log(x) - lgamma(a + 1.0);
     double sum = 0.0, term = 1.0;
     for (int k = 1; k < 60; ++k) {
@@ -166,13 +171,13 @@ inline double igamma_any(double a, double x, bool upper) {
 inline double erfcx(double x) {
   if (x < 4.0) {
     if (x < -26.7) return inf_d;
-    const double hi = double(float(x)), lo = x - hi;  // x^2 = hi^2 + lo (x + hi), hi^2 exact
+    const double hi = double(float(x)), lo = x - hi; // x^2 = hi^2 + lo (x + hi), hi^2 exact
     return std::exp(hi * hi) * (1.0 + std::expm1(lo * (x + hi))) * std::erfc(x);
   }
   double f = x;
   const int terms = x > 40.0 ? 5 : 64;
   for (int k = terms; k > 0; --k) f = x + 0.5 * k / f;
-  return 1.0 / (f * 0x1.c5bf891b4ef6bp+0);  // sqrt(pi)
+  return 1.0 / (f * 0x1.c5bf891b4ef6bp+0); // sqrt(pi)
 }
 inline double log_ndtr(double x) {
   const double t = x * 0x1.6a09e667f3bcdp-1;
@@ -182,9 +187,9 @@ inline double log_ndtr(double x) {
 // The y with erfc(y) = q for 0 < q <= 1: A&S 26.2.23, then Halley's steps to full precision.
 inline double erfc_inverse(double q) {
   const double t = std::sqrt(-2.0 * std::log(0.5 * q));
-  double y = 0x1.6a09e667f3bcdp-1 *
-             (t - (2.515517 + t * (0.802853 + t * 0.010328)) /
-                      (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308))));
+  double y =
+      0x1.6a09e667f3bcdp-1 * (t - (2.515517 + t * (0.802853 + t * 0.010328)) /
+                                      (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308))));
   for (int i = 0; i < 3; ++i) {
     // erfc'(y) = -2/sqrt(pi) e^{-y^2}; erfcx keeps the quotient finite in the tail
     const double r = q < 1e-3 ? (erfcx(y) - q * std::exp(y * y)) * 0x1.c5bf891b4ef6bp-1
@@ -214,14 +219,14 @@ inline double ndtri(double p) {
   return p > 0.75 ? root2 * erfc_inverse(2.0 * (1.0 - p)) : root2 * erfinv(2.0 * p - 1.0);
 }
 inline double sinc(double x) { return x == 0.0 ? 1.0 : sin_pi(x) / (pi * x); }
-}  // namespace detail
+} // namespace detail
 
 // float erfinv by Giles (2010), "Approximating the erfinv function": two polynomials, no branch.
 FB_MATH float erfinv(float x) {
   const float w = -log((1.0f - x) * (1.0f + x)), a = w - 2.5f, b = sqrt(w) - 3.0f;
-  const float p = horner(a, 2.81022636e-08f, 3.43273939e-07f, -3.5233877e-06f, -4.39150654e-06f,
-                         0.00021858087f, -0.00125372503f, -0.00417768164f, 0.246640727f,
-                         1.50140941f);
+  const float p =
+      horner(a, 2.81022636e-08f, 3.43273939e-07f, -3.5233877e-06f, -4.39150654e-06f, 0.00021858087f,
+             -0.00125372503f, -0.00417768164f, 0.246640727f, 1.50140941f);
   const float q = horner(b, -0.000200214257f, 0.000100950558f, 0.00134934322f, -0.00367342844f,
                          0.00573950773f, -0.0076224613f, 0.00943887047f, 1.00167406f, 2.83297682f);
   const float y = (w < 5.0f ? p : q) * x;
@@ -229,11 +234,11 @@ FB_MATH float erfinv(float x) {
 }
 FB_MATH double erfinv(double x) { return detail::erfinv(x); }
 
-#define FB_BY_DOUBLE(name)             \
-  template <class T>                   \
+#define FB_BY_DOUBLE(name)               \
+  template<class T>                      \
     requires std::is_floating_point_v<T> \
-  inline T name(T x) {                 \
-    return T(detail::name(double(x))); \
+  inline T name(T x) {                   \
+    return T(detail::name(double(x)));   \
   }
 FB_BY_DOUBLE(lgamma)
 FB_BY_DOUBLE(digamma)
@@ -243,26 +248,26 @@ FB_BY_DOUBLE(log_ndtr)
 FB_BY_DOUBLE(ndtri)
 FB_BY_DOUBLE(sinc)
 
-template <class T>
+template<class T>
 inline T polygamma(int64_t n, T x) {
   return T(detail::polygamma(n, double(x)));
 }
-template <class T>
+template<class T>
 inline T zeta(T s, T q) {
   return T(detail::zeta(double(s), double(q)));
 }
-template <class T>
+template<class T>
 inline T igamma(T a, T x) {
   return T(detail::igamma_any(double(a), double(x), false));
 }
-template <class T>
+template<class T>
 inline T igammac(T a, T x) {
   return T(detail::igamma_any(double(a), double(x), true));
 }
 // The normal distribution function; erfc keeps the lower tail's digits.
-template <class T>
+template<class T>
 FB_MATH T ndtr(T x) {
   return T(0.5) * erfc(-x * T(0x1.6a09e667f3bcdp-1));
 }
 
-}  // namespace flambeau::math
+} // namespace flambeau::math

@@ -6,7 +6,7 @@ namespace flambeau::math {
 
 namespace detail {
 // p_0 = 1, p_1 = first, p_{k+1} = next(k, p_k, p_{k-1}); 0 below degree 0.
-template <class Next>
+template<class Next>
 inline double recurrence(double first, double degree, Next next) {
   if (!(degree >= 0.0)) return degree != degree ? degree : 0.0;
   const int64_t n = int64_t(degree);
@@ -72,10 +72,10 @@ inline double legendre_polynomial_p(double x, double n) {
     return ((2.0 * k + 1.0) * x * q - k * p) / (k + 1.0);
   });
 }
-}  // namespace detail
+} // namespace detail
 
 #define FB_POLYNOMIAL(name)                       \
-  template <class T>                              \
+  template<class T>                               \
   inline T name(T x, T n) {                       \
     return T(detail::name(double(x), double(n))); \
   }
@@ -93,4 +93,4 @@ FB_POLYNOMIAL(laguerre_polynomial_l)
 FB_POLYNOMIAL(legendre_polynomial_p)
 #undef FB_POLYNOMIAL
 
-}  // namespace flambeau::math
+} // namespace flambeau::math

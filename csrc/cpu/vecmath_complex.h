@@ -9,10 +9,10 @@
 
 namespace flambeau::math {
 
-#define FB_COMPLEX_UNARY(name)                      \
-  template <class T>                                \
+#define FB_COMPLEX_UNARY(name)                     \
+  template<class T>                                \
   inline std::complex<T> name(std::complex<T> x) { \
-    return std::name(x);                            \
+    return std::name(x);                           \
   }
 FB_COMPLEX_UNARY(exp)
 FB_COMPLEX_UNARY(log)
@@ -32,50 +32,50 @@ FB_COMPLEX_UNARY(acosh)
 FB_COMPLEX_UNARY(atanh)
 #undef FB_COMPLEX_UNARY
 
-template <class T>
+template<class T>
 inline std::complex<T> log2(std::complex<T> x) {
   return std::log(x) * T(0x1.71547652b82fep+0);
 }
-template <class T>
+template<class T>
 inline std::complex<T> exp2(std::complex<T> x) {
   return std::exp(x * T(0x1.62e42fefa39efp-1));
 }
 // exp(a+bi) - 1 = (expm1(a) cos b - 2 sin^2(b/2)) + i e^a sin b.
-template <class T>
+template<class T>
 inline std::complex<T> expm1(std::complex<T> x) {
   const T a = x.real(), b = x.imag(), s = sin(b * T(0.5));
   return {expm1(a) * cos(b) - T(2) * s * s, exp(a) * sin(b)};
 }
 // log|1+z| by log1p((|1+z|^2 - 1) / 2 ...), exact for small z.
-template <class T>
+template<class T>
 inline std::complex<T> log1p(std::complex<T> z) {
   const T a = z.real(), b = z.imag();
   if (abs(a) < T(0.5) && abs(b) < T(0.5))
     return {T(0.5) * log1p(a * (T(2) + a) + b * b), std::atan2(b, T(1) + a)};
   return std::log(T(1) + z);
 }
-template <class T>
+template<class T>
 inline std::complex<T> rsqrt(std::complex<T> x) {
   return T(1) / std::sqrt(x);
 }
-template <class T>
+template<class T>
 inline std::complex<T> sigmoid(std::complex<T> x) {
   return T(1) / (T(1) + std::exp(-x));
 }
-template <class T>
+template<class T>
 inline std::complex<T> pow(std::complex<T> x, std::complex<T> y) {
   if (y == std::complex<T>(0)) return T(1);
   return x == std::complex<T>(0) && y.imag() == T(0) && y.real() > T(0) ? T(0) : std::pow(x, y);
 }
-template <class T>
+template<class T>
 inline T abs(std::complex<T> x) {
   return std::abs(x);
 }
-template <class T>
+template<class T>
 inline T angle(std::complex<T> x) {
   return std::arg(x);
 }
-template <class T>
+template<class T>
 inline std::complex<T> sgn(std::complex<T> x) {
   const T m = std::abs(x);
   return m == T(0) ? std::complex<T>(0) : x / m;
@@ -85,29 +85,34 @@ inline std::complex<T> sgn(std::complex<T> x) {
 FB_MATH float angle(float x) { return x != x ? x : x < 0.0f ? 0x1.921fb6p+1f : 0.0f; }
 FB_MATH double angle(double x) { return x != x ? x : x < 0.0 ? 0x1.921fb54442d18p+1 : 0.0; }
 
-template <class T>
+template<class T>
   requires std::is_arithmetic_v<T>
 FB_MATH T sgn(T x) {
-  if constexpr (std::is_same_v<T, bool>) return x;
-  else if constexpr (std::is_floating_point_v<T>) return x != x ? T(0) : T(T(x > 0) - T(x < 0));
-  else return T(T(x > T(0)) - T(x < T(0)));
+  if constexpr (std::is_same_v<T, bool>)
+    return x;
+  else if constexpr (std::is_floating_point_v<T>)
+    return x != x ? T(0) : T(T(x > 0) - T(x < 0));
+  else
+    return T(T(x > T(0)) - T(x < T(0)));
 }
-template <class T>
+template<class T>
   requires std::is_integral_v<T>
 FB_MATH T abs(T x) {
-  if constexpr (std::is_signed_v<T>) return x < 0 ? T(-std::make_unsigned_t<T>(x)) : x;
-  else return x;
+  if constexpr (std::is_signed_v<T>)
+    return x < 0 ? T(-std::make_unsigned_t<T>(x)) : x;
+  else
+    return x;
 }
-template <class T>
+template<class T>
 FB_MATH T square(T x) {
   return T(x * x);
 }
-template <class T>
+template<class T>
 FB_MATH T reciprocal(T x) {
   return T(1) / x;
 }
 // Integer power by squaring, wrapping around; a negative exponent gives 0 unless x is 1 or -1.
-template <class T>
+template<class T>
   requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
 inline T pow(T x, T y) {
   using U = std::make_unsigned_t<T>;
@@ -121,4 +126,4 @@ inline T pow(T x, T y) {
   return T(U(r));
 }
 
-}  // namespace flambeau::math
+} // namespace flambeau::math

@@ -51,15 +51,15 @@ inline constexpr double nan_d = __builtin_nan("");
 inline constexpr float round_f = 0x1.8p23f;
 inline constexpr double round_d = 0x1.8p52;
 
-FB_MATH float round_small(float x) { return (x + round_f) - round_f; }     // |x| < 2^22
-FB_MATH double round_small(double x) { return (x + round_d) - round_d; }   // |x| < 2^51
+FB_MATH float round_small(float x) { return (x + round_f) - round_f; }   // |x| < 2^22
+FB_MATH double round_small(double x) { return (x + round_d) - round_d; } // |x| < 2^51
 
 // Horner's rule, coefficients from the highest power down.
-template <class T>
+template<class T>
 FB_MATH T horner(T, T c) {
   return c;
 }
-template <class T, class... C>
+template<class T, class... C>
 FB_MATH T horner(T x, T c0, T c1, C... c) {
   return horner(x, fmadd(c0, x, c1), c...);
 }
@@ -72,10 +72,10 @@ FB_MATH double pow2_of(double n) {
 FB_MATH float pow2_of(int32_t n) { return from_bits(int32_t(uint32_t(n + 127) << 23)); }
 
 // NaN keeps its place: a comparison with NaN is false, and then x itself is returned.
-template <class T>
+template<class T>
 FB_MATH T clamp_keep_nan(T x, T lo, T hi) {
   x = x < lo ? lo : x;
   return x > hi ? hi : x;
 }
 
-}  // namespace flambeau::math
+} // namespace flambeau::math

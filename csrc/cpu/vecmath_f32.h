@@ -61,7 +61,7 @@ struct Angle {
   uint64_t q;
   double r;
 };
-FB_MATH Angle finish_turns(double f) {  // f: fraction of a turn, about [-0.75, 0.75]
+FB_MATH Angle finish_turns(double f) { // f: fraction of a turn, about [-0.75, 0.75]
   const double t = f * 4.0 + round_d, n = t - round_d;
   return {uint64_t(bits(t)), (f - n * 0.25) * 0x1.921fb54442d18p+2};
 }
@@ -91,7 +91,7 @@ FB_MATH Angle reduce(float x) {
   double t1 = d * c1, t2 = d * c2;
   t1 -= round_small(t1);
   t2 -= round_small(t2);
-  const double t = t1 + t2;  // in [-1, 1], exact where it cancels
+  const double t = t1 + t2; // in [-1, 1], exact where it cancels
   return finish_turns((t - round_small(t)) + d * c3);
 }
 FB_MATH double sin_poly(double r) {
@@ -121,7 +121,7 @@ FB_MATH double tan_of(Angle a) {
   const bool odd = (a.q & 1) != 0;
   return (odd ? -c : s) / (odd ? s : c);
 }
-}  // namespace wide
+} // namespace wide
 
 // ---- exponentials ----
 // e^r = 1 + r + r^2 * exp_tail(r) on [-ln2/2, ln2/2].
@@ -161,12 +161,12 @@ FB_MATH float expm1(float x) {
 FB_MATH float sigmoid(float x) {
   const float e = exp(-abs(x)), u = 1.0f + e, lo = e - (u - 1.0f);
   const float q = (x < 0.0f ? e : 1.0f) / u;
-  return q - q * lo * (x < 0.0f ? 1.0f - q : q);  // lo: what 1 + e lost; the last factor is 1/u
+  return q - q * lo * (x < 0.0f ? 1.0f - q : q); // lo: what 1 + e lost; the last factor is 1/u
 }
 FB_MATH float tanh(float x) {
   const float a = abs(x), t = expm1(2.0f * (a > 10.0f ? 10.0f : a));
   const float u = t + 2.0f, lo = t < 2.0f ? t - (u - 2.0f) : 0.0f, q = t / u;
-  return copysign(q - q * lo * (0.5f - 0.5f * q), x);  // lo: what t + 2 lost; 1/u = (1 - q) / 2
+  return copysign(q - q * lo * (0.5f - 0.5f * q), x); // lo: what t + 2 lost; 1/u = (1 - q) / 2
 }
 FB_MATH float sinh(float x) {
   const float a = abs(x), z = x * x;
@@ -190,7 +190,7 @@ FB_MATH float log_tail(float f) {
 struct LogParts {
   float e, f;
 };
-FB_MATH LogParts log_parts(float x) {  // x positive and normal
+FB_MATH LogParts log_parts(float x) { // x positive and normal
   const int32_t t = int32_t(uint32_t(bits(x)) - 0x3f3504f3u);
   return {float(t >> 23), from_bits((t & 0x007fffff) + 0x3f3504f3) - 1.0f};
 }
@@ -301,9 +301,9 @@ FB_MATH float atan(float x) {
   const float a = abs(x);
   const bool big = a > 1.0f;
   const float t = big ? -1.0f / a : a, z = t * t;
-  const float p = horner(z, -0x1.48ce2cp-9f, 0x1.caa36cp-7f, -0x1.2c6760p-5f, 0x1.02cb76p-4f,
-                         -0x1.63e750p-4f, 0x1.c44828p-4f, -0x1.247250p-3f, 0x1.999880p-3f,
-                         -0x1.555554p-2f);
+  const float p =
+      horner(z, -0x1.48ce2cp-9f, 0x1.caa36cp-7f, -0x1.2c6760p-5f, 0x1.02cb76p-4f, -0x1.63e750p-4f,
+             0x1.c44828p-4f, -0x1.247250p-3f, 0x1.999880p-3f, -0x1.555554p-2f);
   return copysign((big ? 0x1.921fb6p+0f : 0.0f) + fmadd(t * z, p, t), x);
 }
 FB_MATH float atan2(float y, float x) {
@@ -342,4 +342,4 @@ FB_MATH float erfc(float x) {
   return float(x < 0.0f ? 2.0 - y : y);
 }
 
-}  // namespace flambeau::math
+} // namespace flambeau::math

@@ -34,9 +34,9 @@ FB_MATH double exp_times_pow2(double x, double k) {
 }
 
 struct LogParts {
-  double e, f, z, s, r;  // x = 2^e (1+f); s = f/(2+f), z = f^2/2, log(1+f) = f - (z - s (z + r))
+  double e, f, z, s, r; // x = 2^e (1+f); s = f/(2+f), z = f^2/2, log(1+f) = f - (z - s (z + r))
 };
-FB_MATH LogParts log_parts(double x) {  // x positive and normal
+FB_MATH LogParts log_parts(double x) { // x positive and normal
   constexpr uint64_t one = 0x3ff0000000000000u, half_root = 0x3fe6a09e667f3bcdu;
   const uint64_t t = uint64_t(bits(x)) + (one - half_root);
   const double e = from_bits(int64_t((t >> 52) | 0x4330000000000000u)) - (0x1p52 + 1023.0);
@@ -75,18 +75,18 @@ struct Angle {
 inline constexpr double trig_limit = 1e5;
 FB_MATH Angle reduce(double x) {
   const double t = fmadd(x, 0x1.45f306dc9c883p-1, round_d), n = t - round_d;
-  const double a = fmadd(n, -0x1.921fb54400000p+0, x);     // exact: 33 bits times 17
-  const double w = n * 0x1.0b4611a600000p-34, b = a - w;   // w exact
+  const double a = fmadd(n, -0x1.921fb54400000p+0, x);   // exact: 33 bits times 17
+  const double w = n * 0x1.0b4611a600000p-34, b = a - w; // w exact
   const double tail = fmadd(n, -0x1.3198a2e037073p-69, (a - b) - w), r = b + tail;
   return {uint64_t(bits(t)), r, (b - r) + tail};
 }
-FB_MATH double sin_tail(double r, double lo) {  // sin(r + lo) - r
+FB_MATH double sin_tail(double r, double lo) { // sin(r + lo) - r
   const double z = r * r;
   const double p = horner(z, 0x1.5e0a62d6f2c44p-33, -0x1.ae60090c372b7p-26, 0x1.71de3794af0efp-19,
                           -0x1.a01a019e8243fp-13, 0x1.1111111110badp-7, -0x1.5555555555555p-3);
   return fmadd(r * z, p, lo * fmadd(-0.5, z, 1.0));
 }
-FB_MATH double cos_tail(double r, double lo) {  // cos(r + lo) - (1 - r^2/2)
+FB_MATH double cos_tail(double r, double lo) { // cos(r + lo) - (1 - r^2/2)
   const double z = r * r;
   const double p = horner(z, -0x1.907ce9f9332edp-37, 0x1.1eeb67ea77358p-29, -0x1.27e4fa16e8c48p-22,
                           0x1.a01a019f4df94p-16, -0x1.6c16c16c16964p-10, 0x1.5555555555555p-5);
@@ -120,7 +120,7 @@ FB_MATH double tan_near(double x) {
   const double y = q + q * (odd ? -rel : rel);
   return x == 0.0 ? x : y;
 }
-}  // namespace detail
+} // namespace detail
 
 FB_MATH double exp(double x) { return detail::exp_times_pow2(x, 0.0); }
 FB_MATH double exp2(double x) {
@@ -202,7 +202,7 @@ FB_MATH double atan_ratio(double n, double d) {
   const double base = high ? pi_2 : base_mid, low = high ? pi_2_lo : low_mid;
   return base + (fmadd(q * z, p, low) + q);
 }
-}  // namespace detail
+} // namespace detail
 
 FB_MATH double asin(double x) {
   const double a = abs(x), h = 0.5 * (1.0 - a);
@@ -237,7 +237,7 @@ FB_MATH double atan2(double y, double x) {
 }
 FB_MATH double asinh(double x) {
   const double a = abs(x), z = a * a;
-  const bool far = a > 0x1p500;  // where a^2 would overflow
+  const bool far = a > 0x1p500; // where a^2 would overflow
   const double u = a + z / (1.0 + __builtin_sqrt(z + 1.0));
   return copysign(log1p(far ? a : u) + (far ? 0x1.62e42fefa39efp-1 : 0.0), x);
 }
@@ -257,4 +257,4 @@ FB_MATH double pow(double x, double y) { return __builtin_pow(x, y); }
 FB_MATH double sqrt(double x) { return __builtin_sqrt(x); }
 FB_MATH double rsqrt(double x) { return 1.0 / __builtin_sqrt(x); }
 
-}  // namespace flambeau::math
+} // namespace flambeau::math

@@ -7,9 +7,9 @@
 #endif
 #include "vecmath_trig.inc"
 
-#define FB_TRIG_SCALAR(F, T, name)                                       \
-  extern "C" __attribute__((visibility("hidden"))) T name(T x) {         \
-    return m::abs(x) <= F::near ? F::usual(x) : F::any(x);               \
+#define FB_TRIG_SCALAR(F, T, name)                               \
+  extern "C" __attribute__((visibility("hidden"))) T name(T x) { \
+    return m::abs(x) <= F::near ? F::usual(x) : F::any(x);       \
   }
 FB_TRIG_SCALAR(SinF, float, flambeau_sinf)
 FB_TRIG_SCALAR(CosF, float, flambeau_cosf)

@@ -29,4 +29,4 @@ inline __attribute__((always_inline)) double sin(double x) { return flambeau_sin
 inline __attribute__((always_inline)) double cos(double x) { return flambeau_cos(x); }
 inline __attribute__((always_inline)) double tan(double x) { return flambeau_tan(x); }
 
-}  // namespace flambeau::math
+} // namespace flambeau::math

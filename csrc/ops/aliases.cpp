@@ -5,14 +5,29 @@ namespace flambeau {
 
 namespace {
 const char* const kAliases[][2] = {
-    {"absolute", "abs"}, {"negative", "neg"}, {"arccos", "acos"}, {"arcsin", "asin"},
-    {"arctan", "atan"}, {"arccosh", "acosh"}, {"arcsinh", "asinh"}, {"arctanh", "atanh"},
-    {"arctan2", "atan2"}, {"multiply", "mul"}, {"greater", "gt"}, {"greater_equal", "ge"},
-    {"less", "lt"}, {"less_equal", "le"}, {"not_equal", "ne"}, {"fix", "trunc"},
-    {"special_i0", "i0"}, {"special_sinc", "sinc"}, {"special_xlogy", "xlogy"},
-    {"special_gammainc", "igamma"}, {"special_gammaincc", "igammac"},
+    {"absolute", "abs"},
+    {"negative", "neg"},
+    {"arccos", "acos"},
+    {"arcsin", "asin"},
+    {"arctan", "atan"},
+    {"arccosh", "acosh"},
+    {"arcsinh", "asinh"},
+    {"arctanh", "atanh"},
+    {"arctan2", "atan2"},
+    {"multiply", "mul"},
+    {"greater", "gt"},
+    {"greater_equal", "ge"},
+    {"less", "lt"},
+    {"less_equal", "le"},
+    {"not_equal", "ne"},
+    {"fix", "trunc"},
+    {"special_i0", "i0"},
+    {"special_sinc", "sinc"},
+    {"special_xlogy", "xlogy"},
+    {"special_gammainc", "igamma"},
+    {"special_gammaincc", "igammac"},
 };
-}  // namespace
+} // namespace
 
 void add_aliases() {
   auto& rows = function_rows();
@@ -27,4 +42,4 @@ void add_aliases() {
     }
 }
 
-}  // namespace flambeau
+} // namespace flambeau

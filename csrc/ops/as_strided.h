@@ -17,4 +17,4 @@ struct AsStridedScatter final : OpOf<AsStridedScatter> {
   Grads vjp(const Saved& s, const Grads& g) override;
 };
 
-}  // namespace flambeau
+} // namespace flambeau

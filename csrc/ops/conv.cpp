@@ -1,4 +1,5 @@
-// Convolutions of 1 to 3 dimensions and their transposes: three ops, each the adjoint of the others.
+// Convolutions of 1 to 3 dimensions and their transposes: three ops, each the adjoint of the
+// others.
 #include "../cpu/conv.h"
 
 #include <algorithm>
@@ -13,7 +14,7 @@ namespace {
 // Everything but the data: x (n, c_in, in...), w (c_out, c_in / groups, kernel...), y (n, c_out,
 // out...).
 struct Geometry {
-  int nd;  // spatial dimensions
+  int nd; // spatial dimensions
   Dims x, w, y, stride, pad, dil;
   int64_t groups;
 };
@@ -23,9 +24,22 @@ ConvShape shape2d(const Geometry& g) {
   auto at = [&](const Dims& d, int i, int64_t missing) {
     return one ? (i == 0 ? missing : d[d.size() - 1]) : d[d.size() - 2 + i];
   };
-  return {g.x[0], g.x[1], at(g.x, 0, 1), at(g.x, 1, 1), g.y[1], at(g.w, 0, 1), at(g.w, 1, 1),
-          at(g.y, 0, 1), at(g.y, 1, 1), at(g.stride, 0, 1), at(g.stride, 1, 1), at(g.pad, 0, 0),
-          at(g.pad, 1, 0), at(g.dil, 0, 1), at(g.dil, 1, 1), g.groups};
+  return {g.x[0],
+          g.x[1],
+          at(g.x, 0, 1),
+          at(g.x, 1, 1),
+          g.y[1],
+          at(g.w, 0, 1),
+          at(g.w, 1, 1),
+          at(g.y, 0, 1),
+          at(g.y, 1, 1),
+          at(g.stride, 0, 1),
+          at(g.stride, 1, 1),
+          at(g.pad, 0, 0),
+          at(g.pad, 1, 0),
+          at(g.dil, 0, 1),
+          at(g.dil, 1, 1),
+          g.groups};
 }
 Conv3dShape shape3d(const Geometry& g) {
   Conv3dShape s{g.x[0], g.x[1], {}, g.y[1], {}, {}, {}, {}, {}, g.groups};
@@ -48,8 +62,9 @@ Tensor prepared(const Tensor& t) {
 }
 
 // Runs kernel(2d or 3d shape, a, b, out) on prepared data.
-template <class F2, class F3>
-void run(const Geometry& g, const Tensor& a, const Tensor& b, const Tensor& out, F2&& two, F3&& three) {
+template<class F2, class F3>
+void run(const Geometry& g, const Tensor& a, const Tensor& b, const Tensor& out, F2&& two,
+         F3&& three) {
   if (out.numel() == 0) return;
   Tensor x = prepared(a), y = prepared(b);
   if (x.numel() == 0 || y.numel() == 0) {
@@ -60,8 +75,10 @@ void run(const Geometry& g, const Tensor& a, const Tensor& b, const Tensor& out,
   Tensor o = out.dtype() == x.dtype() ? out : empty(out.shape(), x.dtype());
   dispatch_float(x.dtype(), "convolution", [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if (g.nd == 3) three(shape3d(g), x.data<T>(), y.data<T>(), o.data<T>());
-    else two(shape2d(g), x.data<T>(), y.data<T>(), o.data<T>());
+    if (g.nd == 3)
+      three(shape3d(g), x.data<T>(), y.data<T>(), o.data<T>());
+    else
+      two(shape2d(g), x.data<T>(), y.data<T>(), o.data<T>());
   });
   if (!o.is(out)) copy_values(out, o);
 }
@@ -83,7 +100,8 @@ struct Conv final : OpOf<Conv> {
   void cpu(const Inputs& in, Outputs& out) override {
     Tensor bias = in.size() > 2 && in[2].defined() ? prepared(in[2]) : Tensor();
     bool empty_in = in[0].numel() == 0 || in[1].numel() == 0;
-    run(g, in[0], in[1], out[0],
+    run(
+        g, in[0], in[1], out[0],
         [&](const ConvShape& s, auto* x, auto* w, auto* y) {
           using T = std::remove_cv_t<std::remove_pointer_t<decltype(y)>>;
           conv2d_forward<T>(s, x, w, bias.defined() ? bias.data<T>() : nullptr, y);
@@ -110,9 +128,14 @@ struct ConvInput final : OpOf<ConvInput> {
   const char* name() const override { return "convolution_backward_input"; }
   Specs infer(const Inputs& in) override { return {{g.x, in[0].dtype()}}; }
   void cpu(const Inputs& in, Outputs& out) override {
-    run(g, in[0], in[1], out[0],
-        [](const ConvShape& s, auto* dy, auto* w, auto* dx) { conv2d_backward_input(s, dy, w, dx); },
-        [](const Conv3dShape& s, auto* dy, auto* w, auto* dx) { conv3d_backward_input(s, dy, w, dx); });
+    run(
+        g, in[0], in[1], out[0],
+        [](const ConvShape& s, auto* dy, auto* w, auto* dx) {
+          conv2d_backward_input(s, dy, w, dx);
+        },
+        [](const Conv3dShape& s, auto* dy, auto* w, auto* dx) {
+          conv3d_backward_input(s, dy, w, dx);
+        });
   }
   Saves saves(const Inputs& in) const override {
     return {(in[1].requires_grad() ? 1u : 0u) | (in[0].requires_grad() ? 2u : 0u), 0};
@@ -126,9 +149,14 @@ struct ConvWeight final : OpOf<ConvWeight> {
   const char* name() const override { return "convolution_backward_weight"; }
   Specs infer(const Inputs& in) override { return {{g.w, in[0].dtype()}}; }
   void cpu(const Inputs& in, Outputs& out) override {
-    run(g, in[0], in[1], out[0],
-        [](const ConvShape& s, auto* x, auto* dy, auto* dw) { conv2d_backward_weight(s, x, dy, dw); },
-        [](const Conv3dShape& s, auto* x, auto* dy, auto* dw) { conv3d_backward_weight(s, x, dy, dw); });
+    run(
+        g, in[0], in[1], out[0],
+        [](const ConvShape& s, auto* x, auto* dy, auto* dw) {
+          conv2d_backward_weight(s, x, dy, dw);
+        },
+        [](const Conv3dShape& s, auto* x, auto* dy, auto* dw) {
+          conv3d_backward_weight(s, x, dy, dw);
+        });
   }
   Saves saves(const Inputs& in) const override {
     return {(in[1].requires_grad() ? 1u : 0u) | (in[0].requires_grad() ? 2u : 0u), 0};
@@ -136,7 +164,7 @@ struct ConvWeight final : OpOf<ConvWeight> {
   Grads vjp(const Saved& s, const Grads& grads) override;
 };
 
-template <class O>
+template<class O>
 Tensor made(const Geometry& g, const Tensor& a, const Tensor& b) {
   O op;
   op.g = g;
@@ -164,17 +192,19 @@ Grads ConvWeight::vjp(const Saved& s, const Grads& grads) {
 }
 
 // Complex convolution by real ones: (a + ib) * (c + id).
-template <class F>
+template<class F>
 Tensor by_parts(const Tensor& x, const Tensor& w, F&& f) {
   Tensor a = real(x), b = imag(x), c = real(w), d = imag(w);
   return view_as_complex(stack({f(a, c) - f(b, d), f(a, d) + f(b, c)}, -1));
 }
 
 void check_conv(const char* op, int nd, const Tensor& x, const Tensor& w, const Tensor& bias,
-                const Dims& stride, const Dims& pad, const Dims& dil, int64_t groups, bool transposed) {
-  FB_CHECK(w.dim() == nd + 2, op, ": expected a ", nd + 2, "-dimensional weight, but got ", describe(w));
-  FB_CHECK(x.dim() == nd + 2, "Expected ", nd + 1, "D (unbatched) or ", nd + 2, "D (batched) input to ",
-           op, ", but got input of size: ", x.shape());
+                const Dims& stride, const Dims& pad, const Dims& dil, int64_t groups,
+                bool transposed) {
+  FB_CHECK(w.dim() == nd + 2, op, ": expected a ", nd + 2, "-dimensional weight, but got ",
+           describe(w));
+  FB_CHECK(x.dim() == nd + 2, "Expected ", nd + 1, "D (unbatched) or ", nd + 2,
+           "D (batched) input to ", op, ", but got input of size: ", x.shape());
   FB_CHECK(groups > 0, "non-positive groups is not supported");
   for (int i = 0; i < nd; ++i) {
     FB_CHECK(stride[i] > 0, "non-positive stride is not supported");
@@ -183,26 +213,31 @@ void check_conv(const char* op, int nd, const Tensor& x, const Tensor& w, const 
   }
   FB_CHECK(x.dtype() == w.dtype(), "Input type (", x.dtype(), ") and weight type (", w.dtype(),
            ") should be the same: convert the input with .to(", w.dtype(), ")");
-  FB_CHECK(!bias.defined() || bias.dtype() == x.dtype(), "Input type (", x.dtype(), ") and bias type (",
-           bias.defined() ? bias.dtype() : x.dtype(), ") should be the same");
+  FB_CHECK(!bias.defined() || bias.dtype() == x.dtype(), "Input type (", x.dtype(),
+           ") and bias type (", bias.defined() ? bias.dtype() : x.dtype(), ") should be the same");
   if (transposed) {
     FB_CHECK(x.shape()[1] == w.shape()[0], "Given transposed=1, weight of size ", w.shape(),
              ", expected input", x.shape(), " to have ", w.shape()[0], " channels, but got ",
              x.shape()[1], " channels instead");
-    FB_CHECK(w.shape()[0] % groups == 0, op, ": ", w.shape()[0], " channels do not divide into ", groups,
-             " groups");
+    FB_CHECK(w.shape()[0] % groups == 0, op, ": ", w.shape()[0], " channels do not divide into ",
+             groups, " groups");
   } else {
     FB_CHECK(w.shape()[0] % groups == 0 && w.shape()[0] >= groups, "Given groups=", groups,
-             ", expected weight to be at least ", groups, " at dimension 0 and divisible, but got weight "
-             "of size ", w.shape());
+             ", expected weight to be at least ", groups,
+             " at dimension 0 and divisible, but got weight "
+             "of size ",
+             w.shape());
     FB_CHECK(x.shape()[1] == w.shape()[1] * groups, "Given groups=", groups, ", weight of size ",
              w.shape(), ", expected input", x.shape(), " to have ", w.shape()[1] * groups,
              " channels, but got ", x.shape()[1], " channels instead");
   }
   int64_t out_channels = transposed ? w.shape()[1] * groups : w.shape()[0];
-  FB_CHECK(!bias.defined() || (bias.dim() == 1 && bias.shape()[0] == out_channels), "Given weight of size ",
-           w.shape(), ", expected bias to be 1-dimensional with ", out_channels, " elements, but got "
-           "bias of size ", bias.defined() ? bias.shape() : Dims{}, " instead");
+  FB_CHECK(!bias.defined() || (bias.dim() == 1 && bias.shape()[0] == out_channels),
+           "Given weight of size ", w.shape(), ", expected bias to be 1-dimensional with ",
+           out_channels,
+           " elements, but got "
+           "bias of size ",
+           bias.defined() ? bias.shape() : Dims{}, " instead");
 }
 
 Tensor unbatched(const Tensor& x, int nd, Tensor (*f)(const Tensor&, Args&, int), Args& a) {
@@ -226,9 +261,11 @@ Tensor convolve(const Tensor& x, const Tensor& w, const Tensor& bias, int nd, co
   op.g = {nd, x.shape(), w.shape(), {x.shape()[0], w.shape()[0]}, stride, pad, dil, groups};
   for (int i = 0; i < nd; ++i) {
     int64_t span = dil[i] * (w.shape()[2 + i] - 1) + 1, size = x.shape()[2 + i] + 2 * pad[i];
-    FB_CHECK(size >= span, "Calculated padded input size per channel: (", size, ") at dimension ", i,
-             ". Kernel size: (", span, "). Kernel size can't be greater than actual input size: the input "
-             "is ", x.shape(), ", the weight ", w.shape());
+    FB_CHECK(size >= span, "Calculated padded input size per channel: (", size, ") at dimension ",
+             i, ". Kernel size: (", span,
+             "). Kernel size can't be greater than actual input size: the input "
+             "is ",
+             x.shape(), ", the weight ", w.shape());
     op.g.y.push_back((size - span) / stride[i] + 1);
   }
   return apply(std::move(op), {x, w, bias});
@@ -271,13 +308,16 @@ Tensor transposed(const Tensor& x, Args& a, int nd) {
   check_conv(names[nd], nd, x, w, bias, stride, pad, dil, groups, true);
   Dims out{x.shape()[0], w.shape()[1] * groups};
   for (int i = 0; i < nd; ++i) {
-    FB_CHECK(extra[i] >= 0 && (extra[i] < stride[i] || extra[i] < dil[i]), "output padding must be "
-             "smaller than either stride or dilation, but got output_padding: ", extra, " stride: ",
-             stride, " dilation: ", dil);
+    FB_CHECK(extra[i] >= 0 && (extra[i] < stride[i] || extra[i] < dil[i]),
+             "output padding must be "
+             "smaller than either stride or dilation, but got output_padding: ",
+             extra, " stride: ", stride, " dilation: ", dil);
     int64_t n = (x.shape()[2 + i] - 1) * stride[i] - 2 * pad[i] + dil[i] * (w.shape()[2 + i] - 1) +
                 extra[i] + 1;
-    FB_CHECK(n > 0, "Given input size per channel: ", x.shape(), ". Calculated output size per channel is "
-             "too small: ", n, " at dimension ", i);
+    FB_CHECK(n > 0, "Given input size per channel: ", x.shape(),
+             ". Calculated output size per channel is "
+             "too small: ",
+             n, " at dimension ", i);
     out.push_back(n);
   }
   Geometry g{nd, out, w.shape(), x.shape(), stride, pad, dil, groups};
@@ -292,25 +332,39 @@ Tensor transposed(const Tensor& x, Args& a, int nd) {
   return add(y, view(bias, s));
 }
 
-template <int nd> Value call_conv(Args& a) { return unbatched(a.tensor(0), nd, conv_args, a); }
-template <int nd> Value call_named(Args& a) { return unbatched(a.tensor(0), nd, conv_named, a); }
-template <int nd> Value call_transposed(Args& a) { return unbatched(a.tensor(0), nd, transposed, a); }
+template<int nd>
+Value call_conv(Args& a) {
+  return unbatched(a.tensor(0), nd, conv_args, a);
+}
+template<int nd>
+Value call_named(Args& a) {
+  return unbatched(a.tensor(0), nd, conv_named, a);
+}
+template<int nd>
+Value call_transposed(Args& a) {
+  return unbatched(a.tensor(0), nd, transposed, a);
+}
 
-#define FB_CONV(N)                                                                                    \
-  {"conv" #N "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #N "] stride=1, int[" #N        \
-   "] padding=0, int[" #N "] dilation=1, int groups=1) -> Tensor", kFunction, call_conv<N>,            \
-   "Cross-correlation of input (N, C, ...) with weight (O, C / groups, ...)."},                       \
-  {"conv" #N "d(Tensor input, Tensor weight, Tensor? bias, int[" #N "] stride, str padding, int[" #N  \
-   "] dilation=1, int groups=1) -> Tensor", kFunction, call_named<N>,                                  \
-   "The same with padding 'valid' (none) or 'same' (output as large as the input)."},                 \
-  {"conv" #N "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #N "] stride=1, *, str padding" \
-   ", int[" #N "] dilation=1, int groups=1) -> Tensor", kFunction, call_named<N>,                      \
-   "The same with padding 'valid' (none) or 'same' (output as large as the input)."},                 \
-  {"conv_transpose" #N "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #N "] stride=1, int[" \
-   #N "] padding=0, int[" #N "] output_padding=0, int groups=1, int[" #N "] dilation=1) -> Tensor",   \
-   kFunction, call_transposed<N>, "The adjoint of the convolution with the same arguments."}
+#define FB_CONV(N)                                                                              \
+  {"conv" #N "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #N "] stride=1, int[" #N  \
+   "] padding=0, int[" #N "] dilation=1, int groups=1) -> Tensor",                              \
+   kFunction, call_conv<N>,                                                                     \
+   "Cross-correlation of input (N, C, ...) with weight (O, C / groups, ...)."},                 \
+      {"conv" #N "d(Tensor input, Tensor weight, Tensor? bias, int[" #N                         \
+       "] stride, str padding, int[" #N "] dilation=1, int groups=1) -> Tensor",                \
+       kFunction, call_named<N>,                                                                \
+       "The same with padding 'valid' (none) or 'same' (output as large as the input)."},       \
+      {"conv" #N "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #N                    \
+       "] stride=1, *, str padding"                                                             \
+       ", int[" #N "] dilation=1, int groups=1) -> Tensor",                                     \
+       kFunction, call_named<N>,                                                                \
+       "The same with padding 'valid' (none) or 'same' (output as large as the input)."},       \
+      {"conv_transpose" #N "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #N          \
+       "] stride=1, int[" #N "] padding=0, int[" #N "] output_padding=0, int groups=1, int[" #N \
+       "] dilation=1) -> Tensor",                                                               \
+       kFunction, call_transposed<N>, "The adjoint of the convolution with the same arguments."}
 
 Register convolutions({FB_CONV(1), FB_CONV(2), FB_CONV(3)});
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -13,7 +13,7 @@ namespace {
 
 // A plane whose inner loops run along different dimensions in source and target is copied in
 // tiles, so that both sides use whole cache lines.
-template <class T>
+template<class T>
 void copy_tiled(char* dst, const char* src, const int64_t* n, const int64_t* ds,
                 const int64_t* ss) {
   constexpr int64_t kTile = 32;
@@ -36,14 +36,15 @@ bool copy_planes(const StridedLoop& l, int size) {
     using T = typename decltype(tag)::type;
     parallel_for(l.shape[1], std::max<int64_t>(32, 65536 / l.shape[0]), [&](int64_t b, int64_t e) {
       int64_t n[2] = {l.shape[0], e - b};
-      int64_t ds[2] = {l.strides[0][0], l.strides[0][1]}, ss[2] = {l.strides[1][0], l.strides[1][1]};
+      int64_t ds[2] = {l.strides[0][0], l.strides[0][1]},
+              ss[2] = {l.strides[1][0], l.strides[1][1]};
       copy_tiled<T>(l.base[0] + b * ds[1], l.base[1] + b * ss[1], n, ds, ss);
     });
   });
   return true;
 }
 
-}  // namespace
+} // namespace
 
 void copy_values(const Tensor& dst, const Tensor& src) {
   if (dst.numel() == 0 || !dst.device().is_cpu()) return;
@@ -65,8 +66,10 @@ void copy_values(const Tensor& dst, const Tensor& src) {
   int64_t ds = l.shape.empty() ? 0 : l.strides[0][0], ss = l.shape.empty() ? 0 : l.strides[1][0];
   bool plain = dst.dtype() == src.dtype() && ds == dst.itemsize() && ss == ds;
   l.run(65536, [&](char* const* p, int64_t n) {
-    if (plain) std::memmove(p[0], p[1], size_t(n * ds));
-    else cast(p[1], ss, p[0], ds, n);
+    if (plain)
+      std::memmove(p[0], p[1], size_t(n * ds));
+    else
+      cast(p[1], ss, p[0], ds, n);
   });
 }
 
@@ -97,7 +100,7 @@ Dims kept_strides(const Tensor& t) {
   return t.is_contiguous() || is_dense(t.shape(), t.strides()) ? t.strides() : result_strides_of(t);
 }
 
-}  // namespace
+} // namespace
 
 Tensor clone(const Tensor& t) { return apply(Copy(kept_strides(t), t.dtype(), "clone"), {t}); }
 Tensor contiguous(const Tensor& t) {
@@ -114,8 +117,10 @@ Tensor to_dtype(const Tensor& t, DType dtype) {
 Tensor copy_(const Tensor& dst, const Tensor& src) {
   check_inplace(dst, "copy_");
   FB_CHECK(broadcast_shapes(dst.shape(), src.shape(), "copy_") == dst.shape(),
-           "copy_: output with shape ", dst.shape(), " doesn't match the broadcast shape of the "
-           "source ", src.shape());
+           "copy_: output with shape ", dst.shape(),
+           " doesn't match the broadcast shape of the "
+           "source ",
+           src.shape());
   Tensor from = src, carrier;
   bool shares = &dst.storage() == &src.storage();
   if (shares && !(dst.offset() == src.offset() && dst.strides() == src.strides())) {
@@ -127,7 +132,7 @@ Tensor copy_(const Tensor& dst, const Tensor& src) {
     CopyInto op;
     record(op, {src}, {carrier});
   } else if (grad_enabled() && dst.requires_grad()) {
-    carrier = alias(dst);  // a constant from here on
+    carrier = alias(dst); // a constant from here on
   }
   copy_values(dst, from);
   record_inplace(dst, carrier);
@@ -139,10 +144,13 @@ void accumulate_grad(const Tensor& leaf, const Tensor& grad) {
   if (!m.grad.defined()) {
     bool ours = !grad.impl()->pyobj && !grad_enabled() && grad.impl()->refs() == 1 &&
                 grad.storage().refs() == 1 && grad.strides() == leaf.strides();
-    if (ours) m.grad = alias(grad);
-    else if (grad_enabled()) m.grad = clone(grad);
-    else m.grad = is_dense(leaf.shape(), leaf.strides()) ? alias(restride_copy(grad, leaf.strides()))
-                                                         : clone(grad);
+    if (ours)
+      m.grad = alias(grad);
+    else if (grad_enabled())
+      m.grad = clone(grad);
+    else
+      m.grad = is_dense(leaf.shape(), leaf.strides()) ? alias(restride_copy(grad, leaf.strides()))
+                                                      : clone(grad);
     return;
   }
   if (grad_enabled()) {
@@ -184,7 +192,8 @@ Tensor moved(const Tensor& t, DType dtype, Device device, bool copy, const std::
     if (format == "preserve_format") want = kept_strides(t);
     return apply(Copy(want, dtype, dtype == t.dtype() ? "clone" : "to_copy"), {t});
   }
-  FB_CHECK(device.is_meta(), "Cannot copy out of meta tensor; no data! Use Module.to_empty() "
+  FB_CHECK(device.is_meta(),
+           "Cannot copy out of meta tensor; no data! Use Module.to_empty() "
            "instead of Module.to() when moving a module from meta to a different device.");
   return empty_strided(t.shape(), kept_strides(t), dtype, device);
 }
@@ -201,8 +210,8 @@ Value to(Args& a, int dtype_at, int device_at, int rest) {
 Value cast_to(Args& a, DType d) {
   return moved(a.tensor(0), d, a.tensor(0).device(), false, "preserve_format");
 }
-#define FB_CAST(name, D)                                                              \
-  {name "(Tensor self, str? memory_format=None) -> Tensor", kMethod,                  \
+#define FB_CAST(name, D)                                             \
+  {name "(Tensor self, str? memory_format=None) -> Tensor", kMethod, \
    [](Args& a) { return cast_to(a, DType::D); }, "self as " name " values."}
 
 Register copies({
@@ -210,15 +219,17 @@ Register copies({
      [](Args& a) -> Value {
        Tensor t = a.tensor(0);
        return moved(t, t.dtype(), t.device(), true, a.given(1) ? a.text(1) : "preserve_format");
-     }, "A copy; gradients flow through it."},
+     },
+     "A copy; gradients flow through it."},
     {"contiguous(Tensor self, str? memory_format=None) -> Tensor", kMethod,
      [](Args& a) -> Value {
        Tensor t = a.tensor(0);
        if (!a.given(1) || a.text(1) == "contiguous_format") return contiguous(t);
        FB_CHECK(a.text(1) != "preserve_format", "preserve memory format is unsupported by the "
-                "contiguous operator");
+                                                "contiguous operator");
        return restride(t, strides_for(t, a.text(1)));
-     }, "self in row-major memory: itself when it already is, else a copy."},
+     },
+     "self in row-major memory: itself when it already is, else a copy."},
     {"to(Tensor self, device device, dtype? dtype=None, " FB_TO ") -> Tensor", kMethod,
      [](Args& a) { return to(a, 2, 1, 3); }, "self on a device and/or in a dtype."},
     {"to(Tensor self, dtype dtype, " FB_TO ") -> Tensor", kMethod,
@@ -227,19 +238,29 @@ Register copies({
      [](Args& a) -> Value {
        Tensor o = a.tensor(1);
        return moved(a.tensor(0), o.dtype(), o.device(), a.flag(3), "preserve_format");
-     }, "self with the dtype and device of other."},
+     },
+     "self with the dtype and device of other."},
     {"to(Tensor self, *, device? device=None, dtype? dtype=None, bool non_blocking=False, "
-     "bool copy=False, str? memory_format=None) -> Tensor", kMethod,
-     [](Args& a) { return to(a, 2, 1, 3); }, "self on a device and/or in a dtype."},
+     "bool copy=False, str? memory_format=None) -> Tensor",
+     kMethod, [](Args& a) { return to(a, 2, 1, 3); }, "self on a device and/or in a dtype."},
     {"type_as(Tensor self, Tensor other) -> Tensor", kMethod,
      [](Args& a) { return cast_to(a, a.tensor(1).dtype()); }, "self in other's dtype."},
     {"copy_(Tensor self, Operand src, bool non_blocking=False) -> Tensor", kMethod,
      [](Args& a) -> Value { return copy_(a.tensor(0), a.tensor(1)); },
      "Copies src, broadcast and cast, into self."},
-    FB_CAST("float", F32), FB_CAST("double", F64), FB_CAST("half", F16), FB_CAST("bfloat16", BF16),
-    FB_CAST("long", I64), FB_CAST("int", I32), FB_CAST("short", I16), FB_CAST("char", I8),
-    FB_CAST("byte", U8), FB_CAST("bool", Bool), FB_CAST("cfloat", C64), FB_CAST("cdouble", C128),
+    FB_CAST("float", F32),
+    FB_CAST("double", F64),
+    FB_CAST("half", F16),
+    FB_CAST("bfloat16", BF16),
+    FB_CAST("long", I64),
+    FB_CAST("int", I32),
+    FB_CAST("short", I16),
+    FB_CAST("char", I8),
+    FB_CAST("byte", U8),
+    FB_CAST("bool", Bool),
+    FB_CAST("cfloat", C64),
+    FB_CAST("cdouble", C128),
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

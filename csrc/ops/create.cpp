@@ -18,8 +18,8 @@ Element encode(const Scalar& v, DType t) {
   Element e;
   if (v.kind == Scalar::Complex) {
     c128 z(v.f, v.im);
-    FB_CHECK(is_complex(t) || v.im == 0,
-             "value cannot be converted to type ", t, " without overflow: it has an imaginary part");
+    FB_CHECK(is_complex(t) || v.im == 0, "value cannot be converted to type ", t,
+             " without overflow: it has an imaginary part");
     cast_kernel(DType::C128, t)(reinterpret_cast<char*>(&z), 16, e.bytes, 16, 1);
   } else if (v.is_integral()) {
     cast_kernel(DType::I64, t)(reinterpret_cast<const char*>(&v.i), 8, e.bytes, 16, 1);
@@ -28,7 +28,7 @@ Element encode(const Scalar& v, DType t) {
   }
   return e;
 }
-}  // namespace
+} // namespace
 
 Tensor& fill_(Tensor& t, Scalar v) {
   if (t.numel() == 0 || t.is_meta()) return t;
@@ -77,15 +77,19 @@ Tensor ones_like(const Tensor& t) { return full_like(t, Scalar(int64_t(1))); }
 Tensor scalar_tensor(Scalar v, DType dtype) { return full({}, v, dtype); }
 
 Tensor weak_scalar(Scalar v) {
-  DType t = v.kind == Scalar::Bool      ? DType::Bool
-            : v.kind == Scalar::Int     ? DType::I64
-            : v.kind == Scalar::Float   ? DType::F64
-                                        : DType::C128;
+  DType t = v.kind == Scalar::Bool    ? DType::Bool
+            : v.kind == Scalar::Int   ? DType::I64
+            : v.kind == Scalar::Float ? DType::F64
+                                      : DType::C128;
   Tensor r = empty({}, t);
-  if (v.kind == Scalar::Float) *r.data<double>() = v.f;
-  else if (v.kind == Scalar::Int) *r.data<int64_t>() = v.i;
-  else if (v.kind == Scalar::Bool) *r.data<bool>() = v.i != 0;
-  else *r.data<c128>() = {v.f, v.im};
+  if (v.kind == Scalar::Float)
+    *r.data<double>() = v.f;
+  else if (v.kind == Scalar::Int)
+    *r.data<int64_t>() = v.i;
+  else if (v.kind == Scalar::Bool)
+    *r.data<bool>() = v.i != 0;
+  else
+    *r.data<c128>() = {v.f, v.im};
   r.impl()->weak = true;
   return r;
 }
@@ -93,7 +97,8 @@ Tensor weak_scalar(Scalar v) {
 Scalar item(const Tensor& t) {
   FB_CHECK(t.numel() == 1, "a Tensor with ", t.numel(),
            " elements cannot be converted to Scalar: it has shape ", t.shape());
-  FB_CHECK(t.device().is_cpu(), "Tensor.item() cannot be called on meta tensors: they hold no data");
+  FB_CHECK(t.device().is_cpu(),
+           "Tensor.item() cannot be called on meta tensors: they hold no data");
   if (t.dtype() == DType::Bool) return Scalar(*t.data<uint8_t>() != 0);
   if (is_complex(t.dtype())) {
     c128 z;
@@ -162,7 +167,7 @@ Options options(Args& a, int at, DType otherwise) {
 Tensor finish(Tensor t, const Options& o) {
   if (o.grad) {
     FB_CHECK(is_inexact(t.dtype()), "Only Tensors of floating point and complex dtype can require "
-             "gradients");
+                                    "gradients");
     t.make_meta().requires_grad = true;
   }
   if (inference_enabled()) t.impl()->inference = true;
@@ -179,7 +184,8 @@ Tensor make_linspace(double a, double b, int64_t steps, DType dtype, Device devi
   CastKernel cast = cast_kernel(DType::F64, dtype);
   for (int64_t i = 0; i < steps; ++i) {
     // From both ends, so that the last value is exactly b.
-    double v = i < steps / 2 || steps == 1 ? a + step * double(i) : b - step * double(steps - 1 - i);
+    double v =
+        i < steps / 2 || steps == 1 ? a + step * double(i) : b - step * double(steps - 1 - i);
     if (base) v = std::pow(base, v);
     cast(reinterpret_cast<char*>(&v), 8, t.bytes() + i * t.itemsize(), 0, 1);
   }
@@ -197,8 +203,8 @@ Value eye(Args& a, int64_t n, int64_t m, int at) {
 
 Value like(Args& a, int at, int fill) {
   Tensor x = a.tensor(0);
-  Options o{a.given(at) ? a.list[at].dtype : x.dtype(), a.given(at + 1) ? a.device(at + 1) : x.device(),
-            a.flag(at + 2)};
+  Options o{a.given(at) ? a.list[at].dtype : x.dtype(),
+            a.given(at + 1) ? a.device(at + 1) : x.device(), a.flag(at + 2)};
   bool preserve = !a.given(at + 3) || a.text(at + 3) == "preserve_format";
   Tensor t = o.device == x.device() && preserve ? empty_like(x, o.dtype)
                                                 : empty(x.shape(), o.dtype, o.device);
@@ -207,74 +213,89 @@ Value like(Args& a, int at, int fill) {
   return finish(t, o);
 }
 
-Value made_new(Args& a, int at, int fill) {  // new_zeros and its kin
+Value made_new(Args& a, int at, int fill) { // new_zeros and its kin
   Tensor x = a.tensor(0);
-  Options o{a.given(at) ? a.list[at].dtype : x.dtype(), a.given(at + 1) ? a.device(at + 1) : x.device(),
-            a.flag(at + 2)};
+  Options o{a.given(at) ? a.list[at].dtype : x.dtype(),
+            a.given(at + 1) ? a.device(at + 1) : x.device(), a.flag(at + 2)};
   Tensor t = empty(a.dims(1), o.dtype, o.device);
   if (fill == 0 || fill == 1) fill_(t, Scalar(int64_t(fill)));
   if (fill == 2) fill_(t, a.scalar(2));
   return finish(t, o);
 }
 
-#define FB_OPTS "dtype? dtype=None, device? device=None, bool requires_grad=False, object? layout=None, bool pin_memory=False"
-#define FB_LIKE "dtype? dtype=None, device? device=None, bool requires_grad=False, str? memory_format=None, object? layout=None, bool pin_memory=False"
+#define FB_OPTS                                                                                  \
+  "dtype? dtype=None, device? device=None, bool requires_grad=False, object? layout=None, bool " \
+  "pin_memory=False"
+#define FB_LIKE                                                                                 \
+  "dtype? dtype=None, device? device=None, bool requires_grad=False, str? memory_format=None, " \
+  "object? layout=None, bool pin_memory=False"
 
 Register create({
     {"empty(int[*] size, *, " FB_OPTS ", str? memory_format=None) -> Tensor", kFO,
      [](Args& a) -> Value {
        Options o = options(a, 1, default_dtype());
        return finish(empty(a.dims(0), o.dtype, o.device), o);
-     }, "An uninitialised tensor of the given size: its values are whatever was in memory."},
+     },
+     "An uninitialised tensor of the given size: its values are whatever was in memory."},
     {"empty_strided(int[] size, int[] stride, *, " FB_OPTS ") -> Tensor", kFunction,
      [](Args& a) -> Value {
        Options o = options(a, 2, default_dtype());
        return finish(empty_strided(a.dims(0), a.dims(1), o.dtype, o.device), o);
-     }, "An uninitialised tensor with the given size and strides (in elements)."},
+     },
+     "An uninitialised tensor with the given size and strides (in elements)."},
     {"zeros(int[*] size, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) -> Value {
        Options o = options(a, 1, default_dtype());
        return finish(zeros(a.dims(0), o.dtype, o.device), o);
-     }, "A tensor of zeros."},
+     },
+     "A tensor of zeros."},
     {"ones(int[*] size, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) -> Value {
        Options o = options(a, 1, default_dtype());
        return finish(full(a.dims(0), Scalar(int64_t(1)), o.dtype, o.device), o);
-     }, "A tensor of ones."},
+     },
+     "A tensor of ones."},
     {"full(int[] size, Scalar fill_value, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) -> Value {
        Options o = options(a, 2, dtype_of_value(a.scalar(1)));
        return finish(full(a.dims(0), a.scalar(1), o.dtype, o.device), o);
-     }, "A tensor filled with fill_value; its type decides the dtype."},
+     },
+     "A tensor filled with fill_value; its type decides the dtype."},
     {"scalar_tensor(Scalar s, *, " FB_OPTS ") -> Tensor", kFunction,
      [](Args& a) -> Value {
        Options o = options(a, 1, default_dtype());
        return finish(full({}, a.scalar(0), o.dtype, o.device), o);
-     }, "A 0-d tensor holding s."},
+     },
+     "A 0-d tensor holding s."},
     {"arange(Scalar end, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) -> Value {
        const Scalar& e = a.scalar(0);
        Options o = options(a, 1, e.is_integral() ? DType::I64 : default_dtype());
        return finish(arange(Scalar(int64_t(0)), e, Scalar(int64_t(1)), o.dtype, o.device), o);
-     }, "0, 1, ... up to, but not with, end."},
+     },
+     "0, 1, ... up to, but not with, end."},
     {"arange(Scalar start, Scalar end, Scalar step=1, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) -> Value {
-       bool ints = a.scalar(0).is_integral() && a.scalar(1).is_integral() &&
-                   a.scalar(2).is_integral();
+       bool ints =
+           a.scalar(0).is_integral() && a.scalar(1).is_integral() && a.scalar(2).is_integral();
        Options o = options(a, 3, ints ? DType::I64 : default_dtype());
        return finish(arange(a.scalar(0), a.scalar(1), a.scalar(2), o.dtype, o.device), o);
-     }, "start, start + step, ... up to, but not with, end."},
+     },
+     "start, start + step, ... up to, but not with, end."},
     {"linspace(Scalar start, Scalar end, int steps, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) -> Value {
        Options o = options(a, 3, default_dtype());
        return finish(make_linspace(a.real(0), a.real(1), a.integer(2), o.dtype, o.device), o);
-     }, "`steps` evenly spaced values from start to end, both included."},
-    {"logspace(Scalar start, Scalar end, int steps, float base=10.0, *, " FB_OPTS ") -> Tensor", kFO,
+     },
+     "`steps` evenly spaced values from start to end, both included."},
+    {"logspace(Scalar start, Scalar end, int steps, float base=10.0, *, " FB_OPTS ") -> Tensor",
+     kFO,
      [](Args& a) -> Value {
        Options o = options(a, 4, default_dtype());
-       return finish(make_linspace(a.real(0), a.real(1), a.integer(2), o.dtype, o.device,
-                                   a.real(3)), o);
-     }, "base to the power of `steps` evenly spaced exponents from start to end."},
+       return finish(
+           make_linspace(a.real(0), a.real(1), a.integer(2), o.dtype, o.device, a.real(3)), o);
+     },
+     "base to the power of `steps` evenly spaced exponents from start to end."},
     {"eye(int n, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) { return eye(a, a.integer(0), a.integer(0), 1); }, "The n x n identity."},
     {"eye(int n, int m, *, " FB_OPTS ") -> Tensor", kFO,
@@ -303,7 +324,8 @@ Register create({
                 v.dim(), " dimensions.");
        copy_(t, v);
        return t;
-     }, "Sets every element to value."},
+     },
+     "Sets every element to value."},
     {"zero_(Tensor self) -> Tensor", kFM,
      [](Args& a) -> Value {
        Tensor t = a.tensor(0);
@@ -311,10 +333,11 @@ Register create({
        fill_(t, Scalar(int64_t(0)));
        record_inplace(t, zeros({}, t.dtype()));
        return t;
-     }, "Sets every element to zero."},
+     },
+     "Sets every element to zero."},
     {"item(Tensor self) -> Scalar", kMethod, [](Args& a) -> Value { return item(a.tensor(0)); },
      "The value of a one-element tensor as a Python number."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

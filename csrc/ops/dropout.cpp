@@ -42,7 +42,7 @@ struct MaskScale final : OpOf<MaskScale> {
   }
 };
 
-struct Dropout final : OpOf<Dropout> {  // x -> y, mask
+struct Dropout final : OpOf<Dropout> { // x -> y, mask
   double p;
   double scale() const { return p < 1 ? 1 / (1 - p) : 0; }
   const char* name() const override { return "native_dropout"; }
@@ -99,8 +99,7 @@ Tensor noise(const Tensor& x, double p, bool feature) {
   }
   Tensor m = empty(s, DType::Bool, x.device());
   PhiloxState r = next_philox(philox_ticks(m.numel()));
-  if (!m.is_meta())
-    random::fill_bernoulli(m.data<uint8_t>(), m.numel(), 1 - p, r.seed, r.offset);
+  if (!m.is_meta()) random::fill_bernoulli(m.data<uint8_t>(), m.numel(), 1 - p, r.seed, r.offset);
   return m;
 }
 
@@ -121,7 +120,7 @@ Tensor dropped(const Tensor& x, double p, bool train, Kind kind) {
   return x * (m * a) + ((m - 1.) * (kAlphaPrime * a) + kAlphaPrime * a * p);
 }
 
-template <Kind kind>
+template<Kind kind>
 Value call(Args& a) {
   return dropped(a.tensor(0), a.real(1), a.flag(2), kind);
 }
@@ -150,5 +149,5 @@ Register rows({
      "dropout and its mask."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -41,16 +41,20 @@ void read_terms(const std::string& s, size_t& at, std::vector<Labels>& terms) {
                "' that is not part of '->'");
       return;
     } else if (c == '.') {
-      FB_CHECK(s.compare(at, 3, "...") == 0, "einsum(): found '.' for operand ",
-               terms.size() - 1, " that is not part of any ellipsis in '", s, "'");
+      FB_CHECK(s.compare(at, 3, "...") == 0, "einsum(): found '.' for operand ", terms.size() - 1,
+               " that is not part of any ellipsis in '", s, "'");
       FB_CHECK(std::find(terms.back().begin(), terms.back().end(), kEllipsis) == terms.back().end(),
-               "einsum(): found '.' for operand ", terms.size() - 1, " for which an ellipsis was "
-               "already found in '", s, "'");
+               "einsum(): found '.' for operand ", terms.size() - 1,
+               " for which an ellipsis was "
+               "already found in '",
+               s, "'");
       terms.back().push_back(kEllipsis);
       at += 2;
     } else {
-      FB_CHECK(label_of(c) >= 0, "einsum(): invalid subscript given at index ", at, " in the "
-               "equation string '", s, "', subscripts must be in [a-zA-Z]");
+      FB_CHECK(label_of(c) >= 0, "einsum(): invalid subscript given at index ", at,
+               " in the "
+               "equation string '",
+               s, "', subscripts must be in [a-zA-Z]");
       terms.back().push_back(label_of(c));
     }
   }
@@ -91,12 +95,14 @@ Labels write_out(const Labels& labels, int ndim, size_t operand, int& ellipsis) 
   bool any = std::find(labels.begin(), labels.end(), kEllipsis) != labels.end();
   int named = int(labels.size()) - any, extra = ndim - named;
   FB_CHECK(any ? extra >= 0 : extra == 0, "einsum(): the number of subscripts in the equation (",
-           named, any ? ") is more than the number of dimensions ("
+           named,
+           any ? ") is more than the number of dimensions ("
                : ") does not match the number of dimensions (",
            ndim, ") for operand ", operand, any ? "" : " and no ellipsis was given");
   Labels r;
   for (int l : labels) {
-    if (l != kEllipsis) r.push_back(l);
+    if (l != kEllipsis)
+      r.push_back(l);
     else
       for (int i = extra; i-- > 0;) r.push_back(kLetters + i);
   }
@@ -113,8 +119,11 @@ Term make_term(const Tensor& t, const Labels& labels, size_t operand) {
       r.labels.push_back(l);
       continue;
     }
-    FB_CHECK(r.t.shape()[first] == r.t.shape()[at], "einsum(): subscript ", letter(l), " is "
-             "repeated for operand ", operand, " but the sizes don't match, ", r.t.shape()[at], " "
+    FB_CHECK(r.t.shape()[first] == r.t.shape()[at], "einsum(): subscript ", letter(l),
+             " is "
+             "repeated for operand ",
+             operand, " but the sizes don't match, ", r.t.shape()[at],
+             " "
              "!= ",
              r.t.shape()[first]);
     r.t = movedim(diagonal(r.t, 0, first, at), {-1}, {first});
@@ -122,12 +131,14 @@ Term make_term(const Tensor& t, const Labels& labels, size_t operand) {
   return r;
 }
 
-void drop(Term& x, const Labels& gone) {  // sums over them
+void drop(Term& x, const Labels& gone) { // sums over them
   Dims dims;
   Labels left;
   for (size_t i = 0; i < x.labels.size(); ++i) {
-    if (std::find(gone.begin(), gone.end(), x.labels[i]) != gone.end()) dims.push_back(int64_t(i));
-    else left.push_back(x.labels[i]);
+    if (std::find(gone.begin(), gone.end(), x.labels[i]) != gone.end())
+      dims.push_back(int64_t(i));
+    else
+      left.push_back(x.labels[i]);
   }
   if (dims.empty()) return;
   bool flat = true;
@@ -164,19 +175,24 @@ int64_t product(const Dims& d) {
 }
 
 // The product of two terms, summed over the labels that `kept` does not want.
-template <class Kept>
+template<class Kept>
 Term contract(Term a, Term b, const Labels& out, Kept&& kept) {
   Labels only_a, only_b, batch, summed, alone_a, alone_b;
   for (int l : a.labels) {
     bool both = b.find(l) >= 0 && a.size(l) == b.size(l);
-    if (both) (kept(l) ? batch : summed).push_back(l);
-    else if (!kept(l) && (b.find(l) < 0 || b.size(l) == 1)) alone_a.push_back(l);
-    else if (b.find(l) < 0 || a.size(l) != 1) only_a.push_back(l);
+    if (both)
+      (kept(l) ? batch : summed).push_back(l);
+    else if (!kept(l) && (b.find(l) < 0 || b.size(l) == 1))
+      alone_a.push_back(l);
+    else if (b.find(l) < 0 || a.size(l) != 1)
+      only_a.push_back(l);
   }
   for (int l : b.labels) {
     if (a.find(l) >= 0 && a.size(l) == b.size(l)) continue;
-    if (!kept(l) && (a.find(l) < 0 || a.size(l) == 1)) alone_b.push_back(l);
-    else if (a.find(l) < 0 || b.size(l) != 1) only_b.push_back(l);
+    if (!kept(l) && (a.find(l) < 0 || a.size(l) == 1))
+      alone_b.push_back(l);
+    else if (a.find(l) < 0 || b.size(l) != 1)
+      only_b.push_back(l);
   }
   // What one side alone has and nobody wants is summed first; its partner of size 1 goes too.
   drop(a, joined(alone_a, {}));
@@ -192,7 +208,7 @@ Term contract(Term a, Term b, const Labels& out, Kept&& kept) {
   auto rank = [&](int l) { return std::find(out.begin(), out.end(), l) - out.begin(); };
   auto by_rank = [&](int l, int m) { return rank(l) < rank(m); };
   std::stable_sort(batch.begin(), batch.end(), by_rank);
-  if (summed.empty()) {  // no matrix product: elementwise, in the output's order
+  if (summed.empty()) { // no matrix product: elementwise, in the output's order
     Labels all = joined(batch, only_a, only_b);
     std::stable_sort(all.begin(), all.end(), by_rank);
     return {arranged(a, all) * arranged(b, all), all};
@@ -235,7 +251,7 @@ Labels output_labels(const Equation& e, const std::vector<Labels>& in, int ellip
   for (const Labels& term : in)
     for (int l : term)
       if (l < kLetters) ++uses[l];
-  if (!e.explicit_out) {  // the ellipsis, then in order of the alphabet what occurs once
+  if (!e.explicit_out) { // the ellipsis, then in order of the alphabet what occurs once
     dots();
     for (int l = 0; l < kLetters; ++l)
       if (uses[l] == 1) out.push_back(l);
@@ -246,7 +262,8 @@ Labels output_labels(const Equation& e, const std::vector<Labels>& in, int ellip
       dots();
       continue;
     }
-    FB_CHECK(uses[l], "einsum(): output subscript ", letter(l), " does not appear in the "
+    FB_CHECK(uses[l], "einsum(): output subscript ", letter(l),
+             " does not appear in the "
              "equation for any input operand");
     FB_CHECK(std::find(out.begin(), out.end(), l) == out.end(), "einsum(): output subscript ",
              letter(l), " appears more than once in the output");
@@ -269,8 +286,10 @@ Tensor einsum(const Equation& e, const Tensors& operands) {
   std::vector<Term> terms;
   for (size_t k = 0; k < operands.size(); ++k) {
     terms.push_back(make_term(operands[k], in[k], k));
-    FB_CHECK(operands[k].dtype() == operands[0].dtype(), "einsum(): expected all operands to "
-             "have one dtype, but found ", operands[0].dtype(), " and ", operands[k].dtype());
+    FB_CHECK(operands[k].dtype() == operands[0].dtype(),
+             "einsum(): expected all operands to "
+             "have one dtype, but found ",
+             operands[0].dtype(), " and ", operands[k].dtype());
   }
   check_sizes(terms);
   auto in_output = [&](int l) { return std::find(out.begin(), out.end(), l) != out.end(); };
@@ -295,5 +314,5 @@ Register rows({
      "The products of the operands' elements, summed as the equation says."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -40,8 +40,8 @@ Tensor pow_vjp_base(const Tensor& g, const Tensor& a, const Tensor& b) {
   return where(eq(b, number(0)), zeros_like(d), d);
 }
 Tensor pow_vjp_exponent(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
-  Tensor zero = is_complex(b.dtype()) ? eq(a, number(0))
-                                      : logical_and(eq(a, number(0)), ge(b, number(0)));
+  Tensor zero =
+      is_complex(b.dtype()) ? eq(a, number(0)) : logical_and(eq(a, number(0)), ge(b, number(0)));
   Tensor d = g * conj(y * log(a));
   return where(zero, zeros_like(d), d);
 }
@@ -76,8 +76,8 @@ Tensor elu_vjp(const Tensor& g, const Tensor& x, const double* p) {
 }
 Tensor hardswish_vjp(const Tensor& g, const Tensor& x) {
   Tensor mid = x / 3. + 0.5;
-  Tensor d = where(ge(x, number(3)), ones_like(mid),
-                   where(le(x, number(-3)), zeros_like(mid), mid));
+  Tensor d =
+      where(ge(x, number(3)), ones_like(mid), where(le(x, number(-3)), zeros_like(mid), mid));
   return g * d;
 }
 Tensor silu_slope(const Tensor& x) {
@@ -117,8 +117,9 @@ FB_TERNARY(FB_ROW)
 ElemRow unary_math_rows[] = {FB_UNARY_MATH(FB_ROW1)};
 ElemRow activation_rows[] = {FB_UNARY_ACTIVATION(FB_ROW1)};
 ElemRow binary_rows[] = {FB_BINARY(FB_ROW2)};
-#define FB_ROW(name, args, rule, types, keep, formula, va, vb, vc, doc) \
-  {#name, args, 3, Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name, vjp_c_##name}, doc, nullptr},
+#define FB_ROW(name, args, rule, types, keep, formula, va, vb, vc, doc)                  \
+  {#name, args,   3, Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name, vjp_c_##name}, \
+   doc,   nullptr},
 ElemRow ternary_rows[] = {FB_TERNARY(FB_ROW)};
 #undef FB_ROW
 
@@ -129,7 +130,7 @@ enum Binary { FB_BINARY(FB_ROW) };
 enum Ternary { FB_TERNARY(FB_ROW) };
 #undef FB_ROW
 
-}  // namespace
+} // namespace
 
 #define FB_ROW(name, ...) FB_UNARY_FUNCTION(name, unary_math_rows)
 FB_UNARY_MATH(FB_ROW)
@@ -140,10 +141,10 @@ FB_UNARY_ACTIVATION(FB_ROW)
 #define FB_ROW(name, ...) FB_BINARY_FUNCTION(name, binary_rows)
 FB_BINARY(FB_ROW)
 #undef FB_ROW
-#define FB_ROW(name, ...)                                                              \
-  Tensor name(const Tensor& a, const Tensor& b, const Tensor& c, double p0) {          \
-    Tensor in[3] = {a, b, c};                                                          \
-    return elementwise(ternary_rows[k_##name], in, &p0, 1);                            \
+#define FB_ROW(name, ...)                                                     \
+  Tensor name(const Tensor& a, const Tensor& b, const Tensor& c, double p0) { \
+    Tensor in[3] = {a, b, c};                                                 \
+    return elementwise(ternary_rows[k_##name], in, &p0, 1);                   \
   }
 FB_TERNARY(FB_ROW)
 #undef FB_ROW
@@ -173,8 +174,10 @@ Tensor sub(const Tensor& a, const Tensor& b, Scalar alpha) {
 Tensor div(const Tensor& a, const Tensor& b, const char* rounding_mode) {
   std::string m = rounding_mode ? rounding_mode : "";
   if (m.empty()) return true_divide(a, b);
-  FB_CHECK(m == "trunc" || m == "floor", "div expected rounding_mode to be one of None, 'trunc', "
-           "or 'floor' but found '", m, "'");
+  FB_CHECK(m == "trunc" || m == "floor",
+           "div expected rounding_mode to be one of None, 'trunc', "
+           "or 'floor' but found '",
+           m, "'");
   return m == "trunc" ? trunc_divide(a, b) : floor_divide(a, b);
 }
 
@@ -185,7 +188,8 @@ void add_inplace(const Tensor& t, const Tensor& other) {
 
 // Where x equals a bound the gradient stays with x, as PyTorch has it; NaN wins.
 Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
-  FB_CHECK(min.defined() || max.defined(), "clamp: At least one of 'min' or 'max' must not be None");
+  FB_CHECK(min.defined() || max.defined(),
+           "clamp: At least one of 'min' or 'max' must not be None");
   Tensor r = x;
   if (min.defined()) r = where(logical_or(lt(r, min), isnan(min)), min, r);
   if (max.defined()) r = where(logical_or(gt(r, max), isnan(max)), max, r);
@@ -221,8 +225,10 @@ Value call_scaled(Args& a, const char* name) {
 }
 Value call_div(Args& a) {
   std::string m = a.given(2) ? a.text(2) : "";
-  FB_CHECK(m.empty() || m == "trunc" || m == "floor", "div expected rounding_mode to be one of "
-           "None, 'trunc', or 'floor' but found '", m, "'");
+  FB_CHECK(m.empty() || m == "trunc" || m == "floor",
+           "div expected rounding_mode to be one of "
+           "None, 'trunc', or 'floor' but found '",
+           m, "'");
   const char* name = m.empty() ? "true_divide" : m == "trunc" ? "trunc_divide" : "floor_divide";
   return call_binary(row_named(name), a.tensor(0), a.tensor(1), a);
 }
@@ -244,8 +250,12 @@ Value call_clamp(Args& a) {
   };
   if (plain(lo) && plain(hi) && !is_complex(x.dtype()) && x.dtype() != DType::Bool) {
     bool wide = is_integral(x.dtype());
-    double p[2] = {lo.defined() ? item(lo).f : wide ? -9.2e18 : -INFINITY,
-                   hi.defined() ? item(hi).f : wide ? 9.2e18 : INFINITY};
+    double p[2] = {lo.defined() ? item(lo).f
+                   : wide       ? -9.2e18
+                                : -INFINITY,
+                   hi.defined() ? item(hi).f
+                   : wide       ? 9.2e18
+                                : INFINITY};
     const ElemRow& row = activation_rows[k_clamp_scalar];
     if (!wide || (std::fabs(p[0]) < 4e15 && std::fabs(p[1]) < 4e15)) {
       if (a.out.defined()) return elementwise_into(row, &x, p, 2, a.out, a.inplace);
@@ -278,10 +288,24 @@ Value call_gelu(Args& a) {
   return elementwise(row, &x);
 }
 
-const char* const kInternal[] = {
-    "larger", "within_open", "within_closed", "slope", "greater_mask", "clamp_scalar",
-    "threshold_backward", "sigmoid_backward", "tanh_backward", "silu_backward", "gelu_erf",
-    "gelu_tanh", "gelu_erf_backward", "gelu_tanh_backward", "trunc_divide", "add", "sub", "pow"};
+const char* const kInternal[] = {"larger",
+                                 "within_open",
+                                 "within_closed",
+                                 "slope",
+                                 "greater_mask",
+                                 "clamp_scalar",
+                                 "threshold_backward",
+                                 "sigmoid_backward",
+                                 "tanh_backward",
+                                 "silu_backward",
+                                 "gelu_erf",
+                                 "gelu_tanh",
+                                 "gelu_erf_backward",
+                                 "gelu_tanh_backward",
+                                 "trunc_divide",
+                                 "add",
+                                 "sub",
+                                 "pow"};
 
 bool is_internal(const char* name) {
   for (const char* n : kInternal)
@@ -295,7 +319,8 @@ struct RegisterRows {
     register_rows(unary_math_rows, t.unary_math, "Tensor input", is_internal);
     register_rows(activation_rows, t.unary_activation, "Tensor input", is_internal);
     register_rows(binary_rows, t.binary, "Operand input, Operand other", is_internal);
-    register_rows(ternary_rows, t.ternary, "Tensor input, Tensor tensor1, Operand tensor2", is_internal);
+    register_rows(ternary_rows, t.ternary, "Tensor input, Tensor tensor1, Operand tensor2",
+                  is_internal);
   }
 } rows_registered;
 
@@ -307,8 +332,8 @@ Register special({
      [](Args& a) { return call_scaled(a, "sub"); }, "input - alpha * other."},
     {"subtract(Operand input, Operand other, *, Scalar alpha=1) -> Tensor", kAllForms,
      [](Args& a) { return call_scaled(a, "sub"); }, "input - alpha * other."},
-    {"div(Operand input, Operand other, *, str? rounding_mode=None) -> Tensor", kAllForms,
-     call_div, "Quotient; rounding_mode 'trunc' or 'floor' rounds it."},
+    {"div(Operand input, Operand other, *, str? rounding_mode=None) -> Tensor", kAllForms, call_div,
+     "Quotient; rounding_mode 'trunc' or 'floor' rounds it."},
     {"divide(Operand input, Operand other, *, str? rounding_mode=None) -> Tensor", kAllForms,
      call_div, "Quotient; rounding_mode 'trunc' or 'floor' rounds it."},
     {"pow(Operand input, Operand exponent) -> Tensor", kAllForms, call_pow,
@@ -324,12 +349,13 @@ Register special({
      [](Args& a) {
        FB_CHECK(a.real(1) != 0, "ZeroDivisionError: alpha cannot be 0 for CELU");
        return call_elu(a, a.real(1), 1, 1 / a.real(1));
-     }, "max(0, x) + min(0, alpha (exp(x / alpha) - 1)) (Barron 2017)."},
+     },
+     "max(0, x) + min(0, alpha (exp(x / alpha) - 1)) (Barron 2017)."},
     {"gelu(Tensor input, *, str approximate='none') -> Tensor", kFunction | kMethod | kNative,
      call_gelu, "x * Phi(x); approximate='tanh' for the tanh form (Hendrycks and Gimpel 2016)."},
 });
 
-}  // namespace
+} // namespace
 
 // One function serves every row: inputs first, then the parameters.
 Value call_row(Args& a) {
@@ -343,4 +369,4 @@ Value call_row(Args& a) {
   return elementwise(row, in, p, np);
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -24,23 +24,23 @@
 #define FB_ROW2(name, rule, types, keep, formula, va, vb, doc) \
   {#name, "", 2, Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name}, doc, nullptr},
 
-#define FB_UNARY_FUNCTION(name, rows)                                \
-  Tensor name(const Tensor& x, double p0, double p1, double p2) {    \
-    double p[3] = {p0, p1, p2};                                      \
-    return elementwise(rows[k_##name], &x, p, 3);                    \
+#define FB_UNARY_FUNCTION(name, rows)                             \
+  Tensor name(const Tensor& x, double p0, double p1, double p2) { \
+    double p[3] = {p0, p1, p2};                                   \
+    return elementwise(rows[k_##name], &x, p, 3);                 \
   }
-#define FB_BINARY_FUNCTION(name, rows)             \
-  Tensor name(const Tensor& a, const Tensor& b) {  \
-    Tensor in[2] = {a, b};                         \
-    return elementwise(rows[k_##name], in);        \
+#define FB_BINARY_FUNCTION(name, rows)            \
+  Tensor name(const Tensor& a, const Tensor& b) { \
+    Tensor in[2] = {a, b};                        \
+    return elementwise(rows[k_##name], in);       \
   }
 
 namespace flambeau {
 
-Value call_row(Args& a);  // runs the row in args.context
+Value call_row(Args& a); // runs the row in args.context
 
 // Gives rows their kernels and Python all those that `internal` does not name.
-template <size_t N>
+template<size_t N>
 void register_rows(ElemRow (&rows)[N], const KernelSet* kernels, const char* inputs,
                    bool (*internal)(const char*)) {
   for (size_t i = 0; i < N; ++i) {
@@ -53,4 +53,4 @@ void register_rows(ElemRow (&rows)[N], const KernelSet* kernels, const char* inp
   }
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -56,9 +56,8 @@ struct Where final : OpOf<Where> {
 
 // Along one dimension --------------------------------------------------------------------------
 
-
 // Calls f(offset in index, offset in t excluding dim) over the index's positions, in order.
-template <class F>
+template<class F>
 void each_position(const Dims& shape, const Dims& t_strides, int dim, F&& f) {
   int64_t n = numel_of(shape), base = 0;
   Dims at(shape.size(), 0);
@@ -87,13 +86,16 @@ Tensor long_index(const Tensor& index, const char* op) {
 }
 
 void check_along(const Tensor& t, int dim, const Tensor& index, const char* op, bool check_dim) {
-  FB_CHECK(std::max(t.dim(), 1) == std::max(index.dim(), 1), op,
-           "(): Index tensor must have the same number of dimensions as input tensor, but they are ",
-           index.shape(), " and ", t.shape());
+  FB_CHECK(
+      std::max(t.dim(), 1) == std::max(index.dim(), 1), op,
+      "(): Index tensor must have the same number of dimensions as input tensor, but they are ",
+      index.shape(), " and ", t.shape());
   for (int d = 0; d < t.dim() && index.numel(); ++d)
-    FB_CHECK((d == dim && !check_dim) || index.shape()[d] <= t.shape()[d], op, "(): Size does not match "
-             "at dimension ", d, " expected index ", index.shape(), " to be smaller than self ",
-             t.shape(), " apart from dimension ", dim);
+    FB_CHECK((d == dim && !check_dim) || index.shape()[d] <= t.shape()[d], op,
+             "(): Size does not match "
+             "at dimension ",
+             d, " expected index ", index.shape(), " to be smaller than self ", t.shape(),
+             " apart from dimension ", dim);
 }
 
 struct Gather final : OpOf<Gather> {
@@ -148,11 +150,11 @@ struct Scatter final : OpOf<Scatter> {
                         to = how == Put::Add ? to + from : how == Put::Mul ? to * from : from;
                       } else {
                         switch (how) {
-                          case Put::Set: to = from; break;
-                          case Put::Add: to = T(to + from); break;
-                          case Put::Mul: to = T(to * from); break;
-                          case Put::Max: to = from != from || from > to ? from : to; break;
-                          case Put::Min: to = from != from || from < to ? from : to; break;
+                        case Put::Set: to = from; break;
+                        case Put::Add: to = T(to + from); break;
+                        case Put::Mul: to = T(to * from); break;
+                        case Put::Max: to = from != from || from > to ? from : to; break;
+                        case Put::Min: to = from != from || from < to ? from : to; break;
                         }
                       }
                     });
@@ -191,14 +193,16 @@ struct IndexSelect final : OpOf<IndexSelect> {
     for (int d = 0; d < dim; ++d) outer *= t.shape()[d];
     for (int d = dim + 1; d < t.dim(); ++d) inner *= t.shape()[d];
     for (int64_t i = 0; i < n; ++i)
-      FB_CHECK_INDEX(v[i] >= 0 && v[i] < size, "index out of range in self: index_select got index ",
-                     v[i], " for dimension ", dim, " with size ", size);
+      FB_CHECK_INDEX(v[i] >= 0 && v[i] < size,
+                     "index out of range in self: index_select got index ", v[i], " for dimension ",
+                     dim, " with size ", size);
     const char* s = t.bytes();
     char* o = out[0].bytes();
     parallel_for(outer * n, std::max<int64_t>(1, 65536 / std::max<int64_t>(inner, 1)),
                  [&](int64_t b, int64_t e) {
                    for (int64_t r = b; r < e; ++r)
-                     std::memcpy(o + r * inner, s + (r / n * size + v[r % n]) * inner, size_t(inner));
+                     std::memcpy(o + r * inner, s + (r / n * size + v[r % n]) * inner,
+                                 size_t(inner));
                  });
   }
   Saves saves(const Inputs&) const override { return {2, 0}; }
@@ -221,8 +225,10 @@ struct IndexPutSlices final : OpOf<IndexPutSlices> {
     for (int d = 0; d < dim; ++d) outer *= t.shape()[d];
     for (int d = dim + 1; d < t.dim(); ++d) inner *= t.shape()[d];
     for (int64_t i = 0; i < n; ++i)
-      FB_CHECK_INDEX(v[i] >= 0 && v[i] < size, name(), "(): index ", v[i], " is out of bounds for "
-                     "dimension ", dim, " with size ", size);
+      FB_CHECK_INDEX(v[i] >= 0 && v[i] < size, name(), "(): index ", v[i],
+                     " is out of bounds for "
+                     "dimension ",
+                     dim, " with size ", size);
     dispatch_all(t.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       T* o = t.data<T>();
@@ -261,12 +267,14 @@ Scatter scatter_op(const Tensor& t, int64_t dim, const Tensor& index, const Tens
   Scatter s;
   s.dim = int(wrap_dim(dim, t.dim(), op));
   s.how = how;
-  FB_CHECK(src.dtype() == t.dtype(), op, "(): Expected self.dtype to be equal to src.dtype, but they are ",
-           t.dtype(), " and ", src.dtype());
+  FB_CHECK(src.dtype() == t.dtype(), op,
+           "(): Expected self.dtype to be equal to src.dtype, but they are ", t.dtype(), " and ",
+           src.dtype());
   check_along(t, s.dim, index, op, false);
   for (int d = 0; d < src.dim() && index.numel(); ++d)
-    FB_CHECK(src.dim() == index.dim() && index.shape()[d] <= src.shape()[d], op, "(): Expected index ",
-             index.shape(), " to be no larger than src ", src.shape(), " in every dimension");
+    FB_CHECK(src.dim() == index.dim() && index.shape()[d] <= src.shape()[d], op,
+             "(): Expected index ", index.shape(), " to be no larger than src ", src.shape(),
+             " in every dimension");
   return s;
 }
 
@@ -277,7 +285,7 @@ Tensor scatter(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& 
   return apply(scatter_op(t, dim, idx, src, how, op), {t, idx, src});
 }
 
-}  // namespace
+} // namespace
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   FB_CHECK(condition.dtype() == DType::Bool || condition.dtype() == DType::U8,
@@ -300,7 +308,8 @@ Tensor scatter_add(const Tensor& t, int64_t dim, const Tensor& index, const Tens
   return scatter(t, dim, index, src, Put::Add, "scatter_add");
 }
 Tensor index_select(const Tensor& t, int64_t dim, const Tensor& index) {
-  FB_CHECK_INDEX(index.dim() <= 1, "index_select(): Index is supposed to be a vector, but its shape is ",
+  FB_CHECK_INDEX(index.dim() <= 1,
+                 "index_select(): Index is supposed to be a vector, but its shape is ",
                  index.shape());
   IndexSelect op;
   op.dim = int(wrap_dim(dim, t.dim(), "index_select"));
@@ -308,24 +317,28 @@ Tensor index_select(const Tensor& t, int64_t dim, const Tensor& index) {
   return apply(std::move(op), {t, long_index(index, "index_select")});
 }
 
-static Tensor put_slices(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, bool add) {
+static Tensor put_slices(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src,
+                         bool add) {
   const char* op = add ? "index_add" : "index_copy";
-  FB_CHECK_INDEX(index.dim() <= 1, op, "(): Index is supposed to be a vector, but got dim: ", index.dim());
+  FB_CHECK_INDEX(index.dim() <= 1, op,
+                 "(): Index is supposed to be a vector, but got dim: ", index.dim());
   FB_CHECK(src.dtype() == t.dtype(), op, "(): self (", t.dtype(), ") and source (", src.dtype(),
            ") must have the same dtype");
   IndexPutSlices o;
   o.dim = int(wrap_dim(dim, t.dim(), op));
   o.add = add;
-  FB_CHECK_INDEX(src.dim() == t.dim() || t.dim() <= 1, op, "(): When source and destination are not "
-                 "scalars, their dimensionality must match. Source dimensionality (", src.dim(),
-                 "), destination dimensionality (", t.dim(), ")");
+  FB_CHECK_INDEX(src.dim() == t.dim() || t.dim() <= 1, op,
+                 "(): When source and destination are not "
+                 "scalars, their dimensionality must match. Source dimensionality (",
+                 src.dim(), "), destination dimensionality (", t.dim(), ")");
   for (int d = 0; d < t.dim() && src.dim(); ++d)
-    FB_CHECK(src.shape()[d] == (d == o.dim ? index.numel() : t.shape()[d]), op, "(): source of shape ",
-             src.shape(), " does not fit ", index.numel(), " slices of ", t.shape(), " along dimension ",
-             o.dim);
+    FB_CHECK(src.shape()[d] == (d == o.dim ? index.numel() : t.shape()[d]), op,
+             "(): source of shape ", src.shape(), " does not fit ", index.numel(), " slices of ",
+             t.shape(), " along dimension ", o.dim);
   return apply(std::move(o), {t, long_index(index, op), src});
 }
-Tensor index_add(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, Scalar alpha) {
+Tensor index_add(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src,
+                 Scalar alpha) {
   return put_slices(t, dim, index, alpha.f == 1 ? src : mul(src, weak_scalar(alpha)), true);
 }
 Tensor masked_fill(const Tensor& t, const Tensor& mask, Scalar value) {
@@ -336,49 +349,55 @@ Tensor masked_fill(const Tensor& t, const Tensor& mask, Scalar value) {
 namespace {
 
 Put reduction(const std::string& r) {
-  FB_CHECK(r == "add" || r == "multiply", "reduce argument must be either add or multiply, got ", r);
+  FB_CHECK(r == "add" || r == "multiply", "reduce argument must be either add or multiply, got ",
+           r);
   return r == "add" ? Put::Add : Put::Mul;
 }
 Tensor value_of(const Tensor& t, const Scalar& v) { return full({}, v, t.dtype()); }
 
 Tensor masked_fill_checked(const Tensor& t, const Tensor& mask, const Tensor& v) {
-  FB_CHECK(mask.dtype() == DType::Bool, "masked_fill only supports boolean masks, but got mask with dtype ",
-           mask.dtype());
-  FB_CHECK(v.dim() == 0, "masked_fill only supports a 0-dimensional value tensor, but got tensor with ",
-           v.dim(), " dimension(s).");
+  FB_CHECK(mask.dtype() == DType::Bool,
+           "masked_fill only supports boolean masks, but got mask with dtype ", mask.dtype());
+  FB_CHECK(v.dim() == 0,
+           "masked_fill only supports a 0-dimensional value tensor, but got tensor with ", v.dim(),
+           " dimension(s).");
   FB_CHECK(can_cast(v.dtype(), t.dtype()) || v.impl()->weak, "value cannot be converted to type ",
            t.dtype(), " without overflow");
   return where(mask, to_dtype(v, t.dtype()), t);
 }
 Tensor masked_select(const Tensor& t, const Tensor& mask) {
-  FB_CHECK(mask.dtype() == DType::Bool, "masked_select: expected BoolTensor for mask, got ", mask.dtype());
+  FB_CHECK(mask.dtype() == DType::Bool, "masked_select: expected BoolTensor for mask, got ",
+           mask.dtype());
   Dims s = broadcast_shapes(t.shape(), mask.shape(), "masked_select");
   Tensor x = expand(t, s), m = expand(mask, s);
   if (s.empty()) return index(unsqueeze(x, 0), {unsqueeze(m, 0)});
   return index(x, {m});
 }
 Tensor take(const Tensor& t, const Tensor& idx) {
-  FB_CHECK(idx.dtype() == DType::I64, "take(): Expected a long tensor for index, but got ", idx.dtype());
+  FB_CHECK(idx.dtype() == DType::I64, "take(): Expected a long tensor for index, but got ",
+           idx.dtype());
   return index(reshape(t, {-1}), {idx});
 }
 Tensor index_fill(const Tensor& t, int64_t dim, const Tensor& idx, const Tensor& v) {
-  FB_CHECK(v.dim() == 0, "index_fill only supports a 0-dimensional value tensor, but got tensor with ",
-           v.dim(), " dimension(s).");
+  FB_CHECK(v.dim() == 0,
+           "index_fill only supports a 0-dimensional value tensor, but got tensor with ", v.dim(),
+           " dimension(s).");
   Dims s = t.shape();
   int d = int(wrap_dim(dim, t.dim(), "index_fill"));
   if (s.size()) s[d] = idx.numel();
   int64_t size = t.dim() ? t.shape()[d] : 1;
   Tensor i = long_index(idx, "index_fill");
   i = where(lt(i, weak_scalar(0)), add(i, weak_scalar(Scalar(size))), i);
-  Tensor src = t.is_meta() ? empty(s, t.dtype(), t.device())
-                           : contiguous(expand(to_dtype(v, t.dtype()), s));
+  Tensor src =
+      t.is_meta() ? empty(s, t.dtype(), t.device()) : contiguous(expand(to_dtype(v, t.dtype()), s));
   return put_slices(t, dim, reshape(i, {-1}), src, false);
 }
 Tensor embedding(const Tensor& w, const Tensor& idx) {
   FB_CHECK(w.dim() == 2, "'weight' must be 2-D, but it is ", describe(w));
-  FB_CHECK(idx.dtype() == DType::I64 || idx.dtype() == DType::I32, "Expected tensor for argument "
-           "'indices' to have one of the following scalar types: Long, Int; but got ", idx.dtype(),
-           " instead");
+  FB_CHECK(idx.dtype() == DType::I64 || idx.dtype() == DType::I32,
+           "Expected tensor for argument "
+           "'indices' to have one of the following scalar types: Long, Int; but got ",
+           idx.dtype(), " instead");
   Dims s = idx.shape();
   s.push_back(w.shape()[1]);
   return reshape(index_select(w, 0, reshape(idx, {-1})), s);
@@ -395,9 +414,11 @@ Register rows({
      [](Args& a) -> Value {
        Tensor x = a.tensor(0);
        Tensors r;
-       for (const Tensor& c : unbind(nonzero(x.dim() ? x : unsqueeze(x, 0)), 1)) r.push_back(contiguous(c));
+       for (const Tensor& c : unbind(nonzero(x.dim() ? x : unsqueeze(x, 0)), 1))
+         r.push_back(contiguous(c));
        return r;
-     }, "Positions of the nonzero elements, a vector for each dimension."},
+     },
+     "Positions of the nonzero elements, a vector for each dimension."},
     {"where(Tensor condition, Operand input, Operand other) -> Tensor", kFO,
      [](Args& a) -> Value { return where(a.tensor(0), a.tensor(1), a.tensor(2)); },
      "input where condition holds, else other."},
@@ -407,31 +428,43 @@ Register rows({
     {"gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", kFMO,
      [](Args& a) -> Value { return gather(a.tensor(0), a.integer(1), a.tensor(2)); },
      "out[i][j] = input[index[i][j]][j] for dim 0, and so on."},
-    {"scatter(Tensor input, int dim, Tensor index, Tensor src, *, str? reduce=None) -> Tensor", kFMIO,
+    {"scatter(Tensor input, int dim, Tensor index, Tensor src, *, str? reduce=None) -> Tensor",
+     kFMIO,
      [](Args& a) -> Value {
        return scatter(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3),
                       a.given(4) ? reduction(a.text(4)) : Put::Set, "scatter");
-     }, "input with src written at the places that index names along dim."},
-    {"scatter(Tensor input, int dim, Tensor index, Scalar value, *, str? reduce=None) -> Tensor", kFMIO,
+     },
+     "input with src written at the places that index names along dim."},
+    {"scatter(Tensor input, int dim, Tensor index, Scalar value, *, str? reduce=None) -> Tensor",
+     kFMIO,
      [](Args& a) -> Value {
        return scatter(a.tensor(0), a.integer(1), a.tensor(2), value_of(a.tensor(0), a.scalar(3)),
                       a.given(4) ? reduction(a.text(4)) : Put::Set, "scatter");
-     }, "input with value written at the places that index names along dim."},
+     },
+     "input with value written at the places that index names along dim."},
     {"scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor", kFMIO,
-     [](Args& a) -> Value { return scatter_add(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3)); },
+     [](Args& a) -> Value {
+       return scatter_add(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3));
+     },
      "input with src added at the places that index names along dim."},
     {"index_select(Tensor input, int dim, Tensor index) -> Tensor", kFMO,
      [](Args& a) -> Value { return index_select(a.tensor(0), a.integer(1), a.tensor(2)); },
      "The slices that index names along dim."},
-    {"index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor", kFMIO,
+    {"index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
+     kFMIO,
      [](Args& a) -> Value {
        return index_add(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), a.scalar(4));
-     }, "input with alpha * source added to the slices that index names."},
+     },
+     "input with alpha * source added to the slices that index names."},
     {"index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor", kFMIO,
-     [](Args& a) -> Value { return put_slices(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), false); },
+     [](Args& a) -> Value {
+       return put_slices(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), false);
+     },
      "input with the slices that index names replaced by source."},
     {"index_fill(Tensor input, int dim, Tensor index, Operand value) -> Tensor", kFMI,
-     [](Args& a) -> Value { return index_fill(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3)); },
+     [](Args& a) -> Value {
+       return index_fill(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3));
+     },
      "input with the slices that index names filled with value."},
     {"masked_fill(Tensor input, Tensor mask, Operand value) -> Tensor", kFMI,
      [](Args& a) -> Value { return masked_fill_checked(a.tensor(0), a.tensor(1), a.tensor(2)); },
@@ -442,15 +475,15 @@ Register rows({
     {"take(Tensor input, Tensor index) -> Tensor", kFMO,
      [](Args& a) -> Value { return take(a.tensor(0), a.tensor(1)); },
      "Elements of the flattened input."},
-    {"index_put(Tensor input, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor", kFM,
-     [](Args& a) { return index_put(a, false); }, "input with input[indices] = values."},
-    {"index_put_(Tensor input, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor", kFM,
-     [](Args& a) { return index_put(a, true); }, "self[indices] = values."},
+    {"index_put(Tensor input, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor",
+     kFM, [](Args& a) { return index_put(a, false); }, "input with input[indices] = values."},
+    {"index_put_(Tensor input, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor",
+     kFM, [](Args& a) { return index_put(a, true); }, "self[indices] = values."},
     {"embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, "
-     "bool sparse=False) -> Tensor", kFunction,
-     [](Args& a) -> Value { return embedding(a.tensor(0), a.tensor(1)); },
+     "bool sparse=False) -> Tensor",
+     kFunction, [](Args& a) -> Value { return embedding(a.tensor(0), a.tensor(1)); },
      "Rows of weight, one for each index."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -40,11 +40,11 @@ namespace {
 
 // Index tensors of one shape, and which dimensions of the source they replace.
 struct Plan {
-  Dims dims;         // indexed dimensions of the source
-  Dims rest;         // the others, in order
-  Dims index_shape;  // common shape of the index tensors
-  int at = 0;        // where the index dimensions stand in the result
-  Tensor offsets;    // element offset in the source for each index position
+  Dims dims;        // indexed dimensions of the source
+  Dims rest;        // the others, in order
+  Dims index_shape; // common shape of the index tensors
+  int at = 0;       // where the index dimensions stand in the result
+  Tensor offsets;   // element offset in the source for each index position
 };
 
 // Masks become the positions of their true elements.
@@ -89,15 +89,19 @@ Plan make_plan(const Tensor& t, const Tensors& raw) {
   int last = -2;
   for (size_t d = 0; d < idx.size(); ++d) {
     if (!idx[d].defined()) continue;
-    FB_CHECK_INDEX(is_integral(idx[d].dtype()), "tensors used as indices must be long, int, byte or "
+    FB_CHECK_INDEX(is_integral(idx[d].dtype()),
+                   "tensors used as indices must be long, int, byte or "
                    "bool tensors");
-    if (first) p.index_shape = idx[d].shape();
+    if (first)
+      p.index_shape = idx[d].shape();
     else {
       try {
         p.index_shape = broadcast_shapes(p.index_shape, idx[d].shape(), "index");
       } catch (const Error&) {
-        fail(ErrorKind::Index, "shape mismatch: indexing tensors could not be broadcast together "
-             "with shapes ", p.index_shape, ", ", idx[d].shape());
+        fail(ErrorKind::Index,
+             "shape mismatch: indexing tensors could not be broadcast together "
+             "with shapes ",
+             p.index_shape, ", ", idx[d].shape());
       }
     }
     if (!first && int(d) != last + 1) gap = true;
@@ -111,7 +115,7 @@ Plan make_plan(const Tensor& t, const Tensors& raw) {
     if (std::find(p.dims.begin(), p.dims.end(), d) == p.dims.end()) p.rest.push_back(d);
   bool known = !t.is_meta();
   for (const Tensor& i : idx) known = known && !(i.defined() && i.is_meta());
-  if (!known) return p;  // shapes only
+  if (!known) return p; // shapes only
   p.offsets = zeros(p.index_shape, DType::I64);
   int64_t* o = p.offsets.data<int64_t>();
   int64_t n = p.offsets.numel();
@@ -143,7 +147,7 @@ Dims result_shape(const Tensor& t, const Plan& p) {
 
 // Calls f(source offset, result offset, run) for slices: rest dimensions before the index ones,
 // the index positions, then the rest dimensions after, the last of which is a run.
-template <class F>
+template<class F>
 void walk(const Tensor& t, const Plan& p, F&& f) {
   int64_t before = 1, after = 1, n = p.offsets.numel();
   Dims after_dims;
@@ -189,7 +193,8 @@ void gather_slices(const Tensor& t, const Plan& p, const Tensor& out) {
     const T* s = t.data<T>();
     T* o = out.data<T>();
     walk(t, p, [&](int64_t src, int64_t dst, int64_t n) {
-      if (run) std::memcpy(o + dst, s + src, size_t(n) * sizeof(T));
+      if (run)
+        std::memcpy(o + dst, s + src, size_t(n) * sizeof(T));
       else
         for (int64_t i = 0; i < n; ++i) o[dst + i] = s[src + tail[size_t(i)]];
     });
@@ -232,7 +237,7 @@ void scatter_slices(const Tensor& t, const Plan& p, const Tensor& values, bool a
 
 struct Index final : OpOf<Index> {
   Tensors indices;
-  Dims shape;  // of the source
+  Dims shape; // of the source
   const char* name() const override { return "index"; }
   Specs infer(const Inputs& in) override {
     plan = make_plan(in[0], indices);
@@ -290,7 +295,7 @@ struct IndexPut final : OpOf<IndexPut> {
   }
 };
 
-}  // namespace
+} // namespace
 
 Tensor index(const Tensor& t, const Tensors& indices) {
   Index op;
@@ -334,11 +339,10 @@ void index_put_(const Tensor& t, const Tensors& indices, const Tensor& values, b
 
 namespace {
 Register nonzeros({
-    {"_nonzero(Tensor input) -> Tensor", kFM,
-     [](Args& a) -> Value { return nonzero(a.tensor(0)); },
+    {"_nonzero(Tensor input) -> Tensor", kFM, [](Args& a) -> Value { return nonzero(a.tensor(0)); },
      "Positions of the nonzero elements, a row each."},
     {"_index(Tensor input, Tensor[] indices) -> Tensor", kFM,
      [](Args& a) -> Value { return index(a.tensor(0), a.tensors(1)); }, "input[indices]."},
 });
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

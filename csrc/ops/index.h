@@ -9,7 +9,7 @@ namespace flambeau {
 Tensor index(const Tensor& t, const Tensors& indices);
 // t[indices] = values (or +=), in place with autograd.
 void index_put_(const Tensor& t, const Tensors& indices, const Tensor& values, bool accumulate);
-Tensor nonzero(const Tensor& t);     // [count, dim] of int64
-Tensor alias_view(const Tensor& t);  // a new view of all of t
+Tensor nonzero(const Tensor& t);    // [count, dim] of int64
+Tensor alias_view(const Tensor& t); // a new view of all of t
 
-}  // namespace flambeau
+} // namespace flambeau

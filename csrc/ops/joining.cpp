@@ -12,7 +12,7 @@ namespace {
 
 struct Cat final : OpOf<Cat> {
   int dim;
-  Dims sizes;  // of each input along dim
+  Dims sizes; // of each input along dim
   Dims shape;
   DType dtype;
   const char* name() const override { return "cat"; }
@@ -104,7 +104,7 @@ struct Triangle final : OpOf<Triangle> {
 };
 
 struct Pad final : OpOf<Pad> {
-  Dims before, after;  // may be negative: then elements are cut off
+  Dims before, after; // may be negative: then elements are cut off
   Scalar value;
   Dims out_shape;
   const char* name() const override { return "constant_pad_nd"; }
@@ -133,15 +133,17 @@ struct Pad final : OpOf<Pad> {
 };
 
 Triangle triangle(const Tensor& t, int64_t k, bool upper) {
-  FB_CHECK(t.dim() >= 2, upper ? "triu" : "tril", ": input tensor must have at least 2 dimensions, "
-           "but its shape is ", t.shape());
+  FB_CHECK(t.dim() >= 2, upper ? "triu" : "tril",
+           ": input tensor must have at least 2 dimensions, "
+           "but its shape is ",
+           t.shape());
   Triangle op;
   op.k = k;
   op.upper = upper;
   return op;
 }
 
-}  // namespace
+} // namespace
 
 Tensor cat(const Tensors& all, int64_t dim) {
   FB_CHECK_VALUE(!all.empty(), "cat: expected a non-empty list of Tensors");
@@ -153,7 +155,7 @@ Tensor cat(const Tensors& all, int64_t dim) {
     FB_CHECK(t.dim() > 0, "zero-dimensional tensor (at position ", int(&t - all.data()),
              ") cannot be concatenated");
     ptr.push_back(&t);
-    if (t.dim() == 1 && t.numel() == 0) continue;  // an empty list joins with anything
+    if (t.dim() == 1 && t.numel() == 0) continue; // an empty list joins with anything
     if (!like) like = &t;
   }
   dtype = result_type(ptr.data(), int(ptr.size()));
@@ -164,13 +166,15 @@ Tensor cat(const Tensors& all, int64_t dim) {
   op.shape[op.dim] = 0;
   op.dtype = dtype;
   for (const Tensor& t : all) {
-    if (t.dim() == 1 && t.numel() == 0 && like->dim() != 1) continue;  // joins with anything
-    FB_CHECK(t.dim() == like->dim(), "Tensors must have same number of dimensions: got ", like->dim(),
-             " and ", t.dim());
+    if (t.dim() == 1 && t.numel() == 0 && like->dim() != 1) continue; // joins with anything
+    FB_CHECK(t.dim() == like->dim(), "Tensors must have same number of dimensions: got ",
+             like->dim(), " and ", t.dim());
     for (int d = 0; d < t.dim(); ++d)
-      FB_CHECK(d == op.dim || t.shape()[d] == like->shape()[d], "Sizes of tensors must match except in "
-               "dimension ", op.dim, ". Expected size ", like->shape()[d], " but got size ",
-               t.shape()[d], " for tensor number ", int(&t - all.data()), " in the list.");
+      FB_CHECK(d == op.dim || t.shape()[d] == like->shape()[d],
+               "Sizes of tensors must match except in "
+               "dimension ",
+               op.dim, ". Expected size ", like->shape()[d], " but got size ", t.shape()[d],
+               " for tensor number ", int(&t - all.data()), " in the list.");
     op.shape[op.dim] += t.shape()[op.dim];
     op.sizes.push_back(t.shape()[op.dim]);
     in.push_back(t);
@@ -190,13 +194,16 @@ Tensor stack(const Tensors& ts, int64_t dim) {
 }
 
 Tensor repeat(const Tensor& t, const Dims& times) {
-  FB_CHECK(times.size() >= t.dim(), "Number of dimensions of repeat dims can not be smaller than number "
-           "of dimensions of tensor: repeat ", times, " of shape ", t.shape());
+  FB_CHECK(times.size() >= t.dim(),
+           "Number of dimensions of repeat dims can not be smaller than number "
+           "of dimensions of tensor: repeat ",
+           times, " of shape ", t.shape());
   int shift = times.size() - t.dim();
   Dims shape, wide, flat;
   for (int i = 0; i < times.size(); ++i) {
     int64_t s = i < shift ? 1 : t.shape()[i - shift];
-    FB_CHECK(times[i] >= 0, "Trying to create tensor with negative dimension ", times[i], ": ", times);
+    FB_CHECK(times[i] >= 0, "Trying to create tensor with negative dimension ", times[i], ": ",
+             times);
     shape.push_back(1);
     shape.push_back(s);
     wide.push_back(times[i]);
@@ -215,18 +222,19 @@ Tensor flip(const Tensor& t, const Dims& dims) {
 
 Tensor roll(const Tensor& t, const Dims& shifts, const Dims& dims) {
   if (dims.empty()) {
-    FB_CHECK(shifts.size() == 1, "roll: `shifts` must have one element when dims is not given, got ",
-             shifts.size());
+    FB_CHECK(shifts.size() == 1,
+             "roll: `shifts` must have one element when dims is not given, got ", shifts.size());
     return view(roll(flatten(t), shifts, {0}), t.shape());
   }
-  FB_CHECK(shifts.size() == dims.size(), "shifts and dimensions must align. shifts: ", shifts.size(),
-           ", dims:", dims.size());
+  FB_CHECK(shifts.size() == dims.size(),
+           "shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
   Tensor r = t;
   for (int i = 0; i < dims.size(); ++i) {
     int64_t n = r.size(dims[i]);
     if (n == 0) return clone(t);
     int64_t s = ((shifts[i] % n) + n) % n;
-    r = s == 0 ? clone(r) : cat({narrow(r, dims[i], n - s, s), narrow(r, dims[i], 0, n - s)}, dims[i]);
+    r = s == 0 ? clone(r)
+               : cat({narrow(r, dims[i], n - s, s), narrow(r, dims[i], 0, n - s)}, dims[i]);
   }
   return r;
 }
@@ -236,9 +244,10 @@ Tensor triu(const Tensor& t, int64_t k) { return apply(triangle(t, k, true), {t}
 
 Tensor pad_constant(const Tensor& t, const Dims& pad, Scalar value) {
   FB_CHECK(pad.size() % 2 == 0, "Length of pad must be even but instead it equals ", pad.size());
-  FB_CHECK(pad.size() <= 2 * t.dim(), "Length of pad should be no more than twice the number of "
-           "dimensions of the input. Pad length is ", pad.size(), " while the input has ", t.dim(),
-           " dimensions.");
+  FB_CHECK(pad.size() <= 2 * t.dim(),
+           "Length of pad should be no more than twice the number of "
+           "dimensions of the input. Pad length is ",
+           pad.size(), " while the input has ", t.dim(), " dimensions.");
   Pad op;
   op.before = op.after = Dims(t.dim(), 0);
   op.value = value;
@@ -249,8 +258,10 @@ Tensor pad_constant(const Tensor& t, const Dims& pad, Scalar value) {
     op.after[d] = pad[2 * i + 1];
     op.out_shape[d] += pad[2 * i] + pad[2 * i + 1];
     FB_CHECK(op.out_shape[d] >= 0, "The input size ", t.shape()[d], ", plus negative padding ",
-             pad[2 * i], " and ", pad[2 * i + 1], ", resulted in a negative output size, which is "
-             "invalid. Check dimension ", d, " of your input.");
+             pad[2 * i], " and ", pad[2 * i + 1],
+             ", resulted in a negative output size, which is "
+             "invalid. Check dimension ",
+             d, " of your input.");
   }
   return apply(std::move(op), {t});
 }
@@ -288,5 +299,5 @@ Register joining({
      [](Args& a) -> Value { return pad_constant(a.tensor(0), a.dims(1), a.scalar(2)); },
      "Padded with a constant: pad lists (before, after) from the last dimension backwards."},
 });
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -13,7 +13,8 @@ namespace flambeau {
 Reduction reduction_named(const std::string& name) {
   if (name == "mean") return Reduction::Mean;
   if (name == "sum") return Reduction::Sum;
-  FB_CHECK_VALUE(name == "none", name, " is not a valid value for reduction: use 'none', 'mean' or "
+  FB_CHECK_VALUE(name == "none", name,
+                 " is not a valid value for reduction: use 'none', 'mean' or "
                  "'sum'");
   return Reduction::None;
 }
@@ -35,22 +36,22 @@ struct PairParams {
 // The first and second derivative by a, as ops.
 Tensor slope_of(const PairParams& q, const Tensor& d) {
   switch (q.kind) {
-    case kSquare: return d * 2.;
-    case kAbs: return sgn(d);
-    case kSmoothL1: return clamp_scalar(d / q.p, -1, 1);
-    default: return clamp_scalar(d, -q.p, q.p);
+  case kSquare: return d * 2.;
+  case kAbs: return sgn(d);
+  case kSmoothL1: return clamp_scalar(d / q.p, -1, 1);
+  default: return clamp_scalar(d, -q.p, q.p);
   }
 }
 Tensor curve_of(const PairParams& q, const Tensor& d) {
   switch (q.kind) {
-    case kSquare: return full_like(d, Scalar(2.));
-    case kAbs: return zeros_like(d);
-    case kSmoothL1: return to_dtype(lt(abs(d), weak_scalar(Scalar(q.p))), d.dtype()) / q.p;
-    default: return to_dtype(le(abs(d), weak_scalar(Scalar(q.p))), d.dtype());
+  case kSquare: return full_like(d, Scalar(2.));
+  case kAbs: return zeros_like(d);
+  case kSmoothL1: return to_dtype(lt(abs(d), weak_scalar(Scalar(q.p))), d.dtype()) / q.p;
+  default: return to_dtype(le(abs(d), weak_scalar(Scalar(q.p))), d.dtype());
   }
 }
 
-struct PairBackward final : OpOf<PairBackward> {  // inputs: g, a, b -> gradient by a
+struct PairBackward final : OpOf<PairBackward> { // inputs: g, a, b -> gradient by a
   PairParams q;
   std::string text;
   const char* name() const override { return text.c_str(); }
@@ -148,15 +149,15 @@ Tensor pair_loss(const Tensor& a, const Tensor& b, PairParams q) {
   DType t = result_type(both, 2);
   FB_CHECK_AS(NotImplemented, is_inexact(t), "\"", kNames[q.kind], "\" not implemented for '", t,
               "'");
-  Dims shape = a.shape() == b.shape() ? a.shape()
-                                      : broadcast_shapes(a.shape(), b.shape(), kNames[q.kind]);
+  Dims shape =
+      a.shape() == b.shape() ? a.shape() : broadcast_shapes(a.shape(), b.shape(), kNames[q.kind]);
   auto fit = [&](const Tensor& x) {
     Tensor y = x.dtype() == t ? x : to_dtype(x, t);
     return y.shape() == shape ? y : expand(y, shape);
   };
   if (is_complex(t)) {
-    FB_CHECK_AS(NotImplemented, q.kind == kAbs, "\"", kNames[q.kind], "\" not implemented for '",
-                t, "'");
+    FB_CHECK_AS(NotImplemented, q.kind == kAbs, "\"", kNames[q.kind], "\" not implemented for '", t,
+                "'");
     return reduced(abs(fit(a) - fit(b)), q.how);
   }
   PairLoss op;
@@ -192,5 +193,5 @@ Register rows({
      kFunction, call_huber, "Squares of small differences, sizes of large ones (Huber 1964)."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -7,7 +7,7 @@
 namespace flambeau {
 
 enum class Reduction : uint8_t { None, Mean, Sum };
-Reduction reduction_named(const std::string& name);  // ValueError for other names
+Reduction reduction_named(const std::string& name); // ValueError for other names
 Tensor reduced(const Tensor& loss, Reduction r);
 
-}  // namespace flambeau
+} // namespace flambeau

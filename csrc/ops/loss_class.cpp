@@ -30,7 +30,7 @@ struct ClassShape {
   }
 };
 
-template <class T>
+template<class T>
 T weight_at(const T* w, int64_t t, int64_t c, int64_t ignore) {
   if (t == ignore) return T(0);
   FB_CHECK_INDEX(t >= 0 && t < c, "Target ", t, " is out of bounds: there are ", c, " classes.");
@@ -38,7 +38,7 @@ T weight_at(const T* w, int64_t t, int64_t c, int64_t ignore) {
 }
 
 // Sum of f(i) over [0, n), in parts of fixed size; f also gives the weight.
-template <class F>
+template<class F>
 void sum_parts(int64_t n, int64_t part, double* loss, double* weight, F&& f) {
   int64_t parts = (n + part - 1) / part;
   std::unique_ptr<double[]> s(new double[size_t(2 * parts + 1)]());
@@ -62,7 +62,7 @@ Dims target_shape(const Dims& s) {
 }
 
 // The scale of position i's loss: its weight, over the total when averaged.
-template <class T>
+template<class T>
 T share(const ClassParams& q, T w, const T* total) {
   return q.how == Reduction::Mean ? w / *total : w;
 }
@@ -70,7 +70,7 @@ T share(const ClassParams& q, T w, const T* total) {
 Tensor nll_forward(const ClassParams& q, const Tensor& x, const Tensor& target, const Tensor& w,
                    const Tensor& total);
 
-struct NllBackward final : OpOf<NllBackward> {  // inputs: g, target, weight or none, total
+struct NllBackward final : OpOf<NllBackward> { // inputs: g, target, weight or none, total
   ClassParams q;
   Dims shape;
   DType dtype;
@@ -102,12 +102,12 @@ struct NllBackward final : OpOf<NllBackward> {  // inputs: g, target, weight or 
     Tensor w;
     if (s.node.saved_inputs >> 2 & 1) w = s.input(2);
     Grads r(4, Tensor());
-    r[0] = nll_forward(q, v[0], s.input(1), w, s.input(3));  // the map's transpose
+    r[0] = nll_forward(q, v[0], s.input(1), w, s.input(3)); // the map's transpose
     return r;
   }
 };
 
-struct NllLoss final : OpOf<NllLoss> {  // x, target, weight or none, total or none -> loss, total
+struct NllLoss final : OpOf<NllLoss> { // x, target, weight or none, total or none -> loss, total
   ClassParams q;
   Dims shape;
   DType dtype{};
@@ -186,17 +186,17 @@ struct CrossEntropyBackward final : OpOf<CrossEntropyBackward> {
       ClassParams p = q;
       parallel_for(s.n, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, s.c)),
                    [&](int64_t b, int64_t e) {
-        for (int64_t i = b; i < e; ++i) {
-          T* row = o + i * s.c;
-          if (t[i] == p.ignore) {
-            std::fill_n(row, s.c, T(0));
-            continue;
-          }
-          T scale = g[i * step] * share(p, weight_at(w, t[i], s.c, p.ignore), total);
-          k.softmax_scaled(x + i * s.c, lse[i], scale, row, s.c);
-          row[t[i]] -= scale;
-        }
-      });
+                     for (int64_t i = b; i < e; ++i) {
+                       T* row = o + i * s.c;
+                       if (t[i] == p.ignore) {
+                         std::fill_n(row, s.c, T(0));
+                         continue;
+                       }
+                       T scale = g[i * step] * share(p, weight_at(w, t[i], s.c, p.ignore), total);
+                       k.softmax_scaled(x + i * s.c, lse[i], scale, row, s.c);
+                       row[t[i]] -= scale;
+                     }
+                   });
     });
     if (!rt.is(out[0])) copy_values(out[0], rt);
   }
@@ -221,7 +221,7 @@ struct CrossEntropyBackward final : OpOf<CrossEntropyBackward> {
   }
 };
 
-struct CrossEntropy final : OpOf<CrossEntropy> {  // x (N, C), target, weight or none
+struct CrossEntropy final : OpOf<CrossEntropy> { // x (N, C), target, weight or none
   ClassParams q;
   const char* name() const override { return "cross_entropy_loss"; }
   Specs infer(const Inputs& in) override {
@@ -245,13 +245,13 @@ struct CrossEntropy final : OpOf<CrossEntropy> {  // x (N, C), target, weight or
       double loss, weight;
       sum_parts(s.n, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, s.c)), &loss, &weight,
                 [&](int64_t i, double& sum, double& total) {
-        T wi = weight_at(w, t[i], s.c, ignore);
-        lse[i] = k.logsumexp(x + i * s.c, s.c);
-        T v = t[i] == ignore ? T(0) : (lse[i] - x[i * s.c + t[i]]) * wi;
-        if (each) each[i] = v;
-        sum += double(v);
-        total += double(wi);
-      });
+                  T wi = weight_at(w, t[i], s.c, ignore);
+                  lse[i] = k.logsumexp(x + i * s.c, s.c);
+                  T v = t[i] == ignore ? T(0) : (lse[i] - x[i * s.c + t[i]]) * wi;
+                  if (each) each[i] = v;
+                  sum += double(v);
+                  total += double(wi);
+                });
       *out[2].data<T>() = T(weight);
       if (!each) *rt.data<T>() = T(q.how == Reduction::Mean ? loss / weight : loss);
     });
@@ -271,8 +271,8 @@ struct CrossEntropy final : OpOf<CrossEntropy> {  // x (N, C), target, weight or
 
 void check_classes(const Tensor& x, const Tensor& target, const Tensor& w, const char* op) {
   FB_CHECK_VALUE(x.dim() > 0, op, ": Expected 1 or more dimensions (got 0)");
-  FB_CHECK(target.dtype() == DType::I64 || target.dtype() == DType::U8,
-           op, ": expected targets of type int64 (classes), got ", target.dtype(),
+  FB_CHECK(target.dtype() == DType::I64 || target.dtype() == DType::U8, op,
+           ": expected targets of type int64 (classes), got ", target.dtype(),
            ": convert with target.long()");
   FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"", op, "\" not implemented for '", x.dtype(),
               "'");
@@ -282,8 +282,10 @@ void check_classes(const Tensor& x, const Tensor& target, const Tensor& w, const
                    ") to match target batch_size (", target.shape()[0], ").");
   FB_CHECK(target.shape() == want, op, ": Expected target size ", want, ", got ", target.shape());
   int64_t c = x.shape()[x.dim() == 1 ? 0 : 1];
-  FB_CHECK(!w.defined() || (w.dim() == 1 && w.numel() == c), op, ": weight tensor should be "
-           "defined either for all ", c, " classes or no classes but got weight tensor of shape: ",
+  FB_CHECK(!w.defined() || (w.dim() == 1 && w.numel() == c), op,
+           ": weight tensor should be "
+           "defined either for all ",
+           c, " classes or no classes but got weight tensor of shape: ",
            w.defined() ? w.shape() : Dims{});
 }
 
@@ -296,10 +298,14 @@ Tensor nll_loss(const Tensor& x, const Tensor& target, const Tensor& w, int64_t 
 // Targets that are probabilities.
 Tensor soft_cross_entropy(const Tensor& x, Tensor target, const Tensor& w, Reduction how,
                           double smoothing) {
-  FB_CHECK(target.shape() == x.shape(), "cross_entropy: probabilities as targets need the shape of "
-           "the input, ", x.shape(), ", got ", target.shape());
-  FB_CHECK(is_inexact(target.dtype()), "Expected floating point type for target with class "
-           "probabilities, got ", target.dtype());
+  FB_CHECK(target.shape() == x.shape(),
+           "cross_entropy: probabilities as targets need the shape of "
+           "the input, ",
+           x.shape(), ", got ", target.shape());
+  FB_CHECK(is_inexact(target.dtype()),
+           "Expected floating point type for target with class "
+           "probabilities, got ",
+           target.dtype());
   int64_t axis = x.dim() == 1 ? 0 : 1, c = x.shape()[int(axis)];
   if (smoothing > 0) target = target * (1 - smoothing) + smoothing / double(c);
   Tensor t = log_softmax(x, axis) * target;
@@ -341,8 +347,8 @@ Tensor smoothed_cross_entropy(const Tensor& x, const Tensor& target, const Tenso
 
 Tensor cross_entropy(const Tensor& x, const Tensor& target, const Tensor& w, int64_t ignore,
                      Reduction how, double smoothing) {
-  FB_CHECK(smoothing >= 0 && smoothing <= 1, "label_smoothing must be between 0.0 and 1.0. Got: ",
-           smoothing);
+  FB_CHECK(smoothing >= 0 && smoothing <= 1,
+           "label_smoothing must be between 0.0 and 1.0. Got: ", smoothing);
   FB_CHECK(x.dim() > 0, "cross_entropy: expected logits of 1 or more dimensions, got a 0-d tensor");
   bool soft = target.shape() == x.shape() && is_inexact(target.dtype());
   if (soft) {
@@ -365,8 +371,9 @@ Value call_cross_entropy(Args& a) {
                        reduction_named(a.text(4)), a.real(5));
 }
 
-#define FB_CLASSES "(Tensor input, Tensor target, Tensor? weight=None, int ignore_index=-100, " \
-                   "str reduction='mean'"
+#define FB_CLASSES                                                             \
+  "(Tensor input, Tensor target, Tensor? weight=None, int ignore_index=-100, " \
+  "str reduction='mean'"
 #define FB_CROSS_DOC "Cross entropy of logits (N, C, *) with classes (N, *) or probabilities."
 Register rows({
     {"nll_loss" FB_CLASSES ") -> Tensor", kFunction, call_nll,
@@ -377,5 +384,5 @@ Register rows({
      call_cross_entropy, FB_CROSS_DOC},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -29,7 +29,7 @@ bool as_matrix(const Tensor& t, Matrix& m) {
   return false;
 }
 
-Tensor widened(const Tensor& t) {  // halves compute in float32, bool in uint8
+Tensor widened(const Tensor& t) { // halves compute in float32, bool in uint8
   DType d = is_half(t.dtype()) ? DType::F32 : t.dtype() == DType::Bool ? DType::U8 : t.dtype();
   return d == t.dtype() ? t : to_dtype(t, d);
 }
@@ -69,16 +69,17 @@ void multiply(const Tensor& a0, const Tensor& b0, const Tensor& out, int64_t bat
         gemm<T>(ma.trans, mb.trans, m, n, k, T(1), a.data<T>(), ma.ld, b.data<T>(), mb.ld, beta,
                 to.data<T>(), std::max<int64_t>(n, 1));
       else
-        gemm_batched<T>(batch, ma.trans, mb.trans, m, n, k, T(1), a.data<T>(), ma.ld, sa, b.data<T>(),
-                        mb.ld, sb, beta, to.data<T>(), std::max<int64_t>(n, 1), m * n);
+        gemm_batched<T>(batch, ma.trans, mb.trans, m, n, k, T(1), a.data<T>(), ma.ld, sa,
+                        b.data<T>(), mb.ld, sb, beta, to.data<T>(), std::max<int64_t>(n, 1), m * n);
     }
   });
   if (!direct) copy_values(out, to);
 }
 
 DType common(const Tensor& a, const Tensor& b, const char* op) {
-  FB_CHECK(a.dtype() == b.dtype(), op, ": expected m1 and m2 to have the same dtype, but got: ",
-           a.dtype(), " != ", b.dtype(), ". Convert one: the second with .to(", a.dtype(), ")");
+  FB_CHECK(a.dtype() == b.dtype(), op,
+           ": expected m1 and m2 to have the same dtype, but got: ", a.dtype(), " != ", b.dtype(),
+           ". Convert one: the second with .to(", a.dtype(), ")");
   return a.dtype();
 }
 
@@ -133,8 +134,10 @@ struct Linear final : OpOf<Linear> {
     NoGrad off;
     Tensor x = reshape(in[0], {-1, in[1].shape()[1]});
     if (in[1].shape()[1] == 0) x = reshape(in[0], {in[0].shape()[0], 0});
-    multiply(x, t(in[1]), alias_as(out[0], {x.shape()[0], in[1].shape()[0]},
-                                   {in[1].shape()[0], 1}, out[0].offset()), 1, 0, 0, in[2]);
+    multiply(
+        x, t(in[1]),
+        alias_as(out[0], {x.shape()[0], in[1].shape()[0]}, {in[1].shape()[0], 1}, out[0].offset()),
+        1, 0, 0, in[2]);
   }
   Saves saves(const Inputs& in) const override {
     return {(in[1].requires_grad() ? 1u : 0u) | (in[0].requires_grad() ? 2u : 0u), 0};
@@ -152,21 +155,21 @@ struct Linear final : OpOf<Linear> {
   }
 };
 
-}  // namespace
+} // namespace
 
 Tensor mm(const Tensor& a, const Tensor& b) {
   FB_CHECK(a.dim() == 2 && b.dim() == 2, "mm: both arguments must be matrices (2-D), but they are ",
            a.dim(), "D and ", b.dim(), "D: ", describe(a), " and ", describe(b));
-  FB_CHECK(a.shape()[1] == b.shape()[0], "mat1 and mat2 shapes cannot be multiplied (", a.shape()[0], "x",
-           a.shape()[1], " and ", b.shape()[0], "x", b.shape()[1], "): the columns of ", a.shape(),
-           " must be as many as the rows of ", b.shape());
+  FB_CHECK(a.shape()[1] == b.shape()[0], "mat1 and mat2 shapes cannot be multiplied (",
+           a.shape()[0], "x", a.shape()[1], " and ", b.shape()[0], "x", b.shape()[1],
+           "): the columns of ", a.shape(), " must be as many as the rows of ", b.shape());
   common(a, b, "mm");
   return apply(MM{}, {a, b});
 }
 
 Tensor bmm(const Tensor& a, const Tensor& b) {
-  FB_CHECK(a.dim() == 3 && b.dim() == 3, "batch1 must be a 3D tensor: bmm got ", describe(a), " and ",
-           describe(b));
+  FB_CHECK(a.dim() == 3 && b.dim() == 3, "batch1 must be a 3D tensor: bmm got ", describe(a),
+           " and ", describe(b));
   FB_CHECK(a.shape()[0] == b.shape()[0] && a.shape()[2] == b.shape()[1],
            "Expected size for first two dimensions of batch2 tensor to be: [", a.shape()[0], ", ",
            a.shape()[2], "] but got: [", b.shape()[0], ", ", b.shape()[1], "].");
@@ -175,11 +178,11 @@ Tensor bmm(const Tensor& a, const Tensor& b) {
 }
 
 static Tensor dot(const Tensor& a, const Tensor& b) {
-  FB_CHECK(a.dim() == 1 && b.dim() == 1, "1D tensors expected, but got ", a.dim(), "D and ", b.dim(),
-           "D tensors");
+  FB_CHECK(a.dim() == 1 && b.dim() == 1, "1D tensors expected, but got ", a.dim(), "D and ",
+           b.dim(), "D tensors");
   FB_CHECK(a.shape() == b.shape(), "inconsistent tensor size, expected tensor [", a.shape()[0],
-           "] and src [", b.shape()[0], "] to have the same number of elements, but got ", a.numel(),
-           " and ", b.numel(), " elements respectively");
+           "] and src [", b.shape()[0], "] to have the same number of elements, but got ",
+           a.numel(), " and ", b.numel(), " elements respectively");
   FB_CHECK(a.dtype() == b.dtype(), "dot : expected both vectors to have same dtype, but found ",
            a.dtype(), " and ", b.dtype());
   return squeeze(mm(unsqueeze(a, 0), unsqueeze(b, 1)));
@@ -193,17 +196,18 @@ static Tensor mv(const Tensor& a, const Tensor& v) {
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
-  FB_CHECK(a.dim() > 0 && b.dim() > 0, "both arguments to matmul need to be at least 1D, but they are ",
-           a.dim(), "D and ", b.dim(), "D");
+  FB_CHECK(a.dim() > 0 && b.dim() > 0,
+           "both arguments to matmul need to be at least 1D, but they are ", a.dim(), "D and ",
+           b.dim(), "D");
   if (a.dim() == 1 && b.dim() == 1) return dot(a, b);
   if (a.dim() == 2 && b.dim() == 1) return mv(a, b);
   if (a.dim() == 2 && b.dim() == 2) return mm(a, b);
   if (a.dim() == 1) return squeeze(matmul(unsqueeze(a, 0), b), {-2});
   if (b.dim() == 1) return squeeze(matmul(a, unsqueeze(b, 1)), {-1});
-  FB_CHECK(a.size(-1) == b.size(-2), "mat1 and mat2 shapes cannot be multiplied: the last dimension of ",
-           describe(a), " (", a.size(-1), ") must equal the second last of ", describe(b), " (",
-           b.size(-2), ")");
-  if (b.dim() == 2) {  // fold the leading dimensions into rows
+  FB_CHECK(a.size(-1) == b.size(-2),
+           "mat1 and mat2 shapes cannot be multiplied: the last dimension of ", describe(a), " (",
+           a.size(-1), ") must equal the second last of ", describe(b), " (", b.size(-2), ")");
+  if (b.dim() == 2) { // fold the leading dimensions into rows
     Dims shape = a.shape();
     shape[shape.size() - 1] = b.shape()[1];
     int64_t rows = a.shape()[a.size(-1) ? 0 : 0];
@@ -227,20 +231,25 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
-  FB_CHECK(w.dim() == 2 || w.dim() == 1, "linear: weight must be 1-d or 2-d, but it is ", describe(w));
+  FB_CHECK(w.dim() == 2 || w.dim() == 1, "linear: weight must be 1-d or 2-d, but it is ",
+           describe(w));
   if (w.dim() == 1 || x.dim() == 0) {
     Tensor y = matmul(x, w.dim() == 1 ? w : t(w));
     return bias.defined() ? add(y, bias) : y;
   }
   FB_CHECK(x.size(-1) == w.shape()[1], "mat1 and mat2 shapes cannot be multiplied (",
            x.size(-1) ? x.numel() / x.size(-1) : 0, "x", x.size(-1), " and ", w.shape()[1], "x",
-           w.shape()[0], "): linear got an input of shape ", x.shape(), " whose last size is not the "
-           "weight's in_features ", w.shape()[1]);
+           w.shape()[0], "): linear got an input of shape ", x.shape(),
+           " whose last size is not the "
+           "weight's in_features ",
+           w.shape()[1]);
   FB_CHECK(x.dtype() == w.dtype() && (!bias.defined() || bias.dtype() == w.dtype()),
            "mat1 and mat2 must have the same dtype, but got ", x.dtype(), " and ", w.dtype(),
-           bias.defined() && bias.dtype() != w.dtype() ? " (bias: " + to_str(bias.dtype()) + ")" : "",
+           bias.defined() && bias.dtype() != w.dtype() ? " (bias: " + to_str(bias.dtype()) + ")"
+                                                       : "",
            ": convert the input with .to(", w.dtype(), ")");
-  FB_CHECK(!bias.defined() || (bias.dim() <= 1 && (bias.numel() == w.shape()[0] || bias.numel() == 1)),
+  FB_CHECK(!bias.defined() ||
+               (bias.dim() <= 1 && (bias.numel() == w.shape()[0] || bias.numel() == 1)),
            "linear: bias of shape ", bias.defined() ? bias.shape() : Dims{}, " does not fit ",
            w.shape()[0], " output features");
   return apply(Linear{}, {x, w, bias});
@@ -251,10 +260,13 @@ namespace {
 // beta * input + alpha * product, sparing the multiplications by one.
 Tensor plus(const Tensor& input, const Tensor& product, const Scalar& beta, const Scalar& alpha) {
   Tensor p = alpha.f == 1 && alpha.im == 0 ? product : mul(product, weak_scalar(alpha));
-  if (beta.f == 0 && beta.im == 0) return expand(p, broadcast_shapes(p.shape(), input.shape(), "add"));
+  if (beta.f == 0 && beta.im == 0)
+    return expand(p, broadcast_shapes(p.shape(), input.shape(), "add"));
   Tensor b = beta.f == 1 && beta.im == 0 ? input : mul(input, weak_scalar(beta));
-  FB_CHECK(can_sum_to(p.shape(), b.shape()), "The expanded size of the tensor must match: input of "
-           "shape ", b.shape(), " does not broadcast to the product's shape ", p.shape());
+  FB_CHECK(can_sum_to(p.shape(), b.shape()),
+           "The expanded size of the tensor must match: input of "
+           "shape ",
+           b.shape(), " does not broadcast to the product's shape ", p.shape());
   return add(p, b);
 }
 Tensor addmm(Args& a) {
@@ -263,8 +275,8 @@ Tensor addmm(Args& a) {
   return plus(x, p, a.scalar(3), a.scalar(4));
 }
 Tensor outer(const Tensor& a, const Tensor& b) {
-  FB_CHECK(a.dim() == 1 && b.dim() == 1, "outer: Expected 1-D argument self and vec2, but got ", a.dim(),
-           "-D and ", b.dim(), "-D");
+  FB_CHECK(a.dim() == 1 && b.dim() == 1, "outer: Expected 1-D argument self and vec2, but got ",
+           a.dim(), "-D and ", b.dim(), "-D");
   return mul(unsqueeze(a, 1), b);
 }
 #define FB_SCALES "*, Scalar beta=1, Scalar alpha=1"
@@ -278,7 +290,8 @@ Register products({
     {"mv(Tensor input, Tensor vec) -> Tensor", kFMO,
      [](Args& a) -> Value { return mv(a.tensor(0), a.tensor(1)); }, "Matrix times vector."},
     {"dot(Tensor input, Tensor tensor) -> Tensor", kFMO,
-     [](Args& a) -> Value { return dot(a.tensor(0), a.tensor(1)); }, "Sum of products of two vectors."},
+     [](Args& a) -> Value { return dot(a.tensor(0), a.tensor(1)); },
+     "Sum of products of two vectors."},
     {"matmul(Tensor input, Tensor other) -> Tensor", kFMO,
      [](Args& a) -> Value { return matmul(a.tensor(0), a.tensor(1)); },
      "Matrix product, broadcast over leading dimensions."},
@@ -296,16 +309,19 @@ Register products({
     {"addmv(Tensor input, Tensor mat, Tensor vec, " FB_SCALES ") -> Tensor", kFMIO,
      [](Args& a) -> Value {
        return plus(a.tensor(0), mv(a.tensor(1), a.tensor(2)), a.scalar(3), a.scalar(4));
-     }, "beta * input + alpha * mat @ vec."},
+     },
+     "beta * input + alpha * mat @ vec."},
     {"addr(Tensor input, Tensor vec1, Tensor vec2, " FB_SCALES ") -> Tensor", kFMIO,
      [](Args& a) -> Value {
        return plus(a.tensor(0), outer(a.tensor(1), a.tensor(2)), a.scalar(3), a.scalar(4));
-     }, "beta * input + alpha * outer(vec1, vec2)."},
+     },
+     "beta * input + alpha * outer(vec1, vec2)."},
     {"baddbmm(Tensor input, Tensor batch1, Tensor batch2, " FB_SCALES ") -> Tensor", kFMIO,
      [](Args& a) -> Value {
        return plus(a.tensor(0), bmm(a.tensor(1), a.tensor(2)), a.scalar(3), a.scalar(4));
-     }, "beta * input + alpha * bmm(batch1, batch2)."},
+     },
+     "beta * input + alpha * bmm(batch1, batch2)."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

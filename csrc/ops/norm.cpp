@@ -10,9 +10,7 @@
 
 namespace flambeau {
 
-Tensor dense_as(const Tensor& t, DType c) {
-  return t.defined() ? contiguous(to_dtype(t, c)) : t;
-}
+Tensor dense_as(const Tensor& t, DType c) { return t.defined() ? contiguous(to_dtype(t, c)) : t; }
 
 NormGrads norm_double_backward(const Tensor& g, const Tensor& x, const Tensor& w, const Tensor& v,
                                const Tensor& vw, const Tensor& vb, const Dims& dims,
@@ -56,9 +54,9 @@ Dims last_dims(int ndim, int count) {
   return r;
 }
 
-struct RowNormBackward final : OpOf<RowNormBackward> {  // inputs: g, x, mean, rstd, w or none
+struct RowNormBackward final : OpOf<RowNormBackward> { // inputs: g, x, mean, rstd, w or none
   int64_t n;
-  int normalized;  // dimensions
+  int normalized; // dimensions
   double eps;
   bool rms, want_x, want_w, want_b;
   const char* name() const override { return rms ? "rms_norm_backward" : "layer_norm_backward"; }
@@ -68,10 +66,11 @@ struct RowNormBackward final : OpOf<RowNormBackward> {  // inputs: g, x, mean, r
   Specs infer(const Inputs& in) override {
     Dims none{0}, w = w_shape(in[1]);
     DType t = in[4].defined() ? in[4].dtype() : in[1].dtype();
-    return {{want_x ? in[1].shape() : none, in[1].dtype()}, {want_w ? w : none, t},
+    return {{want_x ? in[1].shape() : none, in[1].dtype()},
+            {want_w ? w : none, t},
             {want_b ? w : none, t}};
   }
-  template <class T>
+  template<class T>
   void run(const Inputs& in, const Tensor& dx, const Tensor& dw, const Tensor& db) {
     DType c = dtype_of<T>;
     Tensor gt = dense_as(in[0], c), xt = dense_as(in[1], c), wt = dense_as(in[4], c);
@@ -114,13 +113,11 @@ struct RowNormBackward final : OpOf<RowNormBackward> {  // inputs: g, x, mean, r
     NoGrad off;
     DType c = in[2].dtype();
     Tensor r[3];
-    for (int i = 0; i < 3; ++i)
-      r[i] = out[i].dtype() == c ? out[i] : empty(out[i].shape(), c);
+    for (int i = 0; i < 3; ++i) r[i] = out[i].dtype() == c ? out[i] : empty(out[i].shape(), c);
     if (in[2].numel() == 0)
       for (Tensor& t : r) fill_(t, Scalar(0));
-    dispatch_float(c, name(), [&](auto tag) {
-      run<typename decltype(tag)::type>(in, r[0], r[1], r[2]);
-    });
+    dispatch_float(c, name(),
+                   [&](auto tag) { run<typename decltype(tag)::type>(in, r[0], r[1], r[2]); });
     for (int i = 0; i < 3; ++i)
       if (!r[i].is(out[i])) copy_values(out[i], r[i]);
   }
@@ -128,14 +125,14 @@ struct RowNormBackward final : OpOf<RowNormBackward> {  // inputs: g, x, mean, r
   Grads vjp(const Saved& s, const Grads& v) override {
     Tensor g = s.input(0), x = s.input(1), w;
     if (s.node.saved_inputs >> 4 & 1) w = s.input(4);
-    NormGrads d = norm_double_backward(g, x, w, v[0], want_w ? v[1] : Tensor(),
-                                       want_b ? v[2] : Tensor(), last_dims(x.dim(), normalized),
-                                       w_shape(x), eps, rms);
+    NormGrads d =
+        norm_double_backward(g, x, w, v[0], want_w ? v[1] : Tensor(), want_b ? v[2] : Tensor(),
+                             last_dims(x.dim(), normalized), w_shape(x), eps, rms);
     return {d.g, d.x, Tensor(), Tensor(), d.w};
   }
 };
 
-struct RowNorm final : OpOf<RowNorm> {  // inputs: x, w or none, b or none
+struct RowNorm final : OpOf<RowNorm> { // inputs: x, w or none, b or none
   int64_t n;
   int normalized;
   double eps;
@@ -162,9 +159,9 @@ struct RowNorm final : OpOf<RowNorm> {  // inputs: x, w or none, b or none
       bool no_mean = rms;
       parallel_for(m, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, len)),
                    [&](int64_t from, int64_t to) {
-        for (int64_t i = from; i < to; ++i)
-          k.norm(x + i * len, w, b, y + i * len, len, e, no_mean, mu + i, r + i);
-      });
+                     for (int64_t i = from; i < to; ++i)
+                       k.norm(x + i * len, w, b, y + i * len, len, e, no_mean, mu + i, r + i);
+                   });
     });
     if (!yt.is(out[0])) copy_values(out[0], yt);
   }
@@ -192,14 +189,18 @@ struct RowNorm final : OpOf<RowNorm> {  // inputs: x, w or none, b or none
 Outputs row_norm(const Tensor& x, const Dims& shape, const Tensor& w, const Tensor& b, double eps,
                  bool rms) {
   const char* name = rms ? "rms_norm" : "layer_norm";
-  FB_CHECK(!shape.empty(), "Expected normalized_shape to be at least 1-dimensional, i.e., "
-           "containing at least one element, but got normalized_shape = ", shape);
-  FB_CHECK(!w.defined() || w.shape() == shape, "Expected weight to be of same shape as "
-           "normalized_shape, but got weight of shape ", w.defined() ? w.shape() : shape,
-           " and normalized_shape = ", shape);
-  FB_CHECK(!b.defined() || b.shape() == shape, "Expected bias to be of same shape as "
-           "normalized_shape, but got bias of shape ", b.defined() ? b.shape() : shape,
-           " and normalized_shape = ", shape);
+  FB_CHECK(!shape.empty(),
+           "Expected normalized_shape to be at least 1-dimensional, i.e., "
+           "containing at least one element, but got normalized_shape = ",
+           shape);
+  FB_CHECK(!w.defined() || w.shape() == shape,
+           "Expected weight to be of same shape as "
+           "normalized_shape, but got weight of shape ",
+           w.defined() ? w.shape() : shape, " and normalized_shape = ", shape);
+  FB_CHECK(!b.defined() || b.shape() == shape,
+           "Expected bias to be of same shape as "
+           "normalized_shape, but got bias of shape ",
+           b.defined() ? b.shape() : shape, " and normalized_shape = ", shape);
   bool fits = x.dim() >= shape.size();
   for (int i = 1; fits && i <= shape.size(); ++i)
     fits = x.shape()[x.dim() - i] == shape[shape.size() - i];
@@ -223,7 +224,8 @@ Value call_native_layer_norm(Args& a) {
   return Tensors{r[0], r[1], r[2]};
 }
 Value call_rms_norm(Args& a) {
-  double eps = a.given(3) ? a.real(3) : compute_type(a.tensor(0).dtype()) == DType::F64
+  double eps = a.given(3) ? a.real(3)
+               : compute_type(a.tensor(0).dtype()) == DType::F64
                    ? std::numeric_limits<double>::epsilon()
                    : double(std::numeric_limits<float>::epsilon());
   return row_norm(a.tensor(0), a.dims(1), a.tensor(2), Tensor(), eps, true)[0];
@@ -231,15 +233,17 @@ Value call_rms_norm(Args& a) {
 
 Register rows({
     {"layer_norm(Tensor input, int[1] normalized_shape, Tensor? weight=None, Tensor? bias=None, "
-     "float eps=1e-5, bool cudnn_enable=True) -> Tensor", kFunction, call_layer_norm,
+     "float eps=1e-5, bool cudnn_enable=True) -> Tensor",
+     kFunction, call_layer_norm,
      "(input - mean) / sqrt(variance + eps) * weight + bias over the last dimensions."},
     {"native_layer_norm(Tensor input, int[1] normalized_shape, Tensor? weight, Tensor? bias, "
-     "float eps) -> Tensor()", kFunction, call_native_layer_norm,
-     "layer_norm, its means and its reciprocal deviations."},
+     "float eps) -> Tensor()",
+     kFunction, call_native_layer_norm, "layer_norm, its means and its reciprocal deviations."},
     {"rms_norm(Tensor input, int[1] normalized_shape, Tensor? weight=None, float? eps=None) -> "
-     "Tensor", kFunction, call_rms_norm,
+     "Tensor",
+     kFunction, call_rms_norm,
      "input / sqrt(mean(input^2) + eps) * weight over the last dimensions."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

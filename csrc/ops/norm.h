@@ -16,9 +16,9 @@ NormGrads norm_double_backward(const Tensor& g, const Tensor& x, const Tensor& w
 
 // t, contiguous and of type c; undefined stays undefined.
 Tensor dense_as(const Tensor& t, DType c);
-template <class T>
+template<class T>
 const T* data_or_null(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;
 }
 
-}  // namespace flambeau
+} // namespace flambeau

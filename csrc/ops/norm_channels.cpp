@@ -17,7 +17,7 @@ struct Planes {
     for (int d = 2; d < s.size(); ++d) l *= s[d];
   }
   int64_t stats() const { return groups ? n * groups : c; }
-  int64_t stat_of(int64_t plane) const {  // plane: i * c + j
+  int64_t stat_of(int64_t plane) const { // plane: i * c + j
     return groups ? plane / (c / groups) : plane % c;
   }
   int64_t count() const { return groups ? c / groups * l : n * l; }
@@ -25,7 +25,7 @@ struct Planes {
 };
 
 // y = a * x + s with coefficients for each plane (or channel, when per_channel).
-template <class T>
+template<class T>
 void scale_planes(const Planes& p, const T* x, T* y, const T* a, const T* s, bool per_channel) {
   const RowKernels<T>& k = row_kernels<T>();
   if (p.l == 1) {
@@ -56,7 +56,7 @@ Dims all_but_channels(int ndim) {
   return r;
 }
 
-struct ChannelNormBackward final : OpOf<ChannelNormBackward> {  // g, x, mean, rstd, w or none
+struct ChannelNormBackward final : OpOf<ChannelNormBackward> { // g, x, mean, rstd, w or none
   int64_t groups;
   double eps;
   bool want_x, want_w, want_b;
@@ -66,11 +66,12 @@ struct ChannelNormBackward final : OpOf<ChannelNormBackward> {  // g, x, mean, r
   Specs infer(const Inputs& in) override {
     Dims none{0}, w{in[1].shape()[1]};
     DType t = in[4].defined() ? in[4].dtype() : in[1].dtype();
-    return {{want_x ? in[1].shape() : none, in[1].dtype()}, {want_w ? w : none, t},
+    return {{want_x ? in[1].shape() : none, in[1].dtype()},
+            {want_w ? w : none, t},
             {want_b ? w : none, t}};
   }
   // sums[2 * plane], sums[2 * plane + 1]: of g, and of g * (x - mean), over each plane.
-  template <class T>
+  template<class T>
   static void plane_sums(const Planes& p, const T* g, const T* x, const T* mu, double* sums) {
     const RowKernels<T>& k = row_kernels<T>();
     parallel_for(p.n * p.c, p.grain(), [&](int64_t b, int64_t e) {
@@ -85,7 +86,7 @@ struct ChannelNormBackward final : OpOf<ChannelNormBackward> {  // g, x, mean, r
       }
     });
   }
-  template <class T>
+  template<class T>
   void run(const Inputs& in, const Tensor& dx, const Tensor& dw, const Tensor& db) {
     DType c = dtype_of<T>;
     Tensor gt = dense_as(in[0], c), xt = dense_as(in[1], c), wt = dense_as(in[4], c);
@@ -110,7 +111,7 @@ struct ChannelNormBackward final : OpOf<ChannelNormBackward> {  // g, x, mean, r
     }
     if (want_x) apply_dx(p, g, x, w, mu, r, stat.get(), dx.data<T>());
   }
-  template <class T>
+  template<class T>
   static void apply_dx(const Planes& p, const T* g, const T* x, const T* w, const T* mu, const T* r,
                        const double* stat, T* out) {
     const RowKernels<T>& k = row_kernels<T>();
@@ -149,11 +150,9 @@ struct ChannelNormBackward final : OpOf<ChannelNormBackward> {  // g, x, mean, r
     NoGrad off;
     DType c = in[2].dtype();
     Tensor r[3];
-    for (int i = 0; i < 3; ++i)
-      r[i] = out[i].dtype() == c ? out[i] : empty(out[i].shape(), c);
-    dispatch_float(c, name(), [&](auto tag) {
-      run<typename decltype(tag)::type>(in, r[0], r[1], r[2]);
-    });
+    for (int i = 0; i < 3; ++i) r[i] = out[i].dtype() == c ? out[i] : empty(out[i].shape(), c);
+    dispatch_float(c, name(),
+                   [&](auto tag) { run<typename decltype(tag)::type>(in, r[0], r[1], r[2]); });
     for (int i = 0; i < 3; ++i)
       if (!r[i].is(out[i])) copy_values(out[i], r[i]);
   }
@@ -178,7 +177,7 @@ struct ChannelNormBackward final : OpOf<ChannelNormBackward> {  // g, x, mean, r
   }
 };
 
-struct ChannelNorm final : OpOf<ChannelNorm> {  // x, w or none, b or none -> y, mean, rstd, var
+struct ChannelNorm final : OpOf<ChannelNorm> { // x, w or none, b or none -> y, mean, rstd, var
   int64_t groups;
   double eps;
   const char* name() const override { return groups ? "group_norm" : "batch_norm"; }
@@ -200,7 +199,7 @@ struct ChannelNorm final : OpOf<ChannelNorm> {  // x, w or none, b or none -> y,
     dispatch_float(c, name(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       const T *w = data_or_null<T>(wt), *b = data_or_null<T>(bt);
-      auto* pair = reinterpret_cast<const T*>(both.bytes());  // variance, mean
+      auto* pair = reinterpret_cast<const T*>(both.bytes()); // variance, mean
       T *mu = out[1].data<T>(), *r = out[2].data<T>(), *var = out[3].data<T>();
       for (int64_t i = 0; i < p.stats(); ++i) {
         var[i] = pair[2 * i];
@@ -250,8 +249,8 @@ struct ChannelAffine final : OpOf<ChannelAffine> {
     Tensor yt = c == in[0].dtype() ? out[0] : empty(xt.shape(), c);
     dispatch_float(c, name(), [&](auto tag) {
       using T = typename decltype(tag)::type;
-      scale_planes(Planes(in[0].shape(), 0), xt.data<T>(), yt.data<T>(), at.data<T>(),
-                   st.data<T>(), true);
+      scale_planes(Planes(in[0].shape(), 0), xt.data<T>(), yt.data<T>(), at.data<T>(), st.data<T>(),
+                   true);
     });
     if (!yt.is(out[0])) copy_values(out[0], yt);
   }
@@ -277,8 +276,9 @@ void check_channels(const Tensor& t, int64_t c, const char* what) {
 void blend(const Tensor& running, const Tensor& value, double momentum) {
   if (!running.defined()) return;
   check_inplace(running, "batch_norm");
-  copy_values(running, to_dtype(running * (1 - momentum) + to_dtype(value, running.dtype()) *
-                                    momentum, running.dtype()));
+  copy_values(running,
+              to_dtype(running * (1 - momentum) + to_dtype(value, running.dtype()) * momentum,
+                       running.dtype()));
   running.bump_version();
 }
 
@@ -298,8 +298,8 @@ void check_input(const BatchNormArgs& a, const char* op) {
   check_channels(a.b, c, "bias");
   check_channels(a.running_mean, c, "running_mean");
   check_channels(a.running_var, c, "running_var");
-  FB_CHECK(a.training || (a.running_mean.defined() && a.running_var.defined()),
-           op, ": Expected running_mean and running_var to be defined when training=False");
+  FB_CHECK(a.training || (a.running_mean.defined() && a.running_var.defined()), op,
+           ": Expected running_mean and running_var to be defined when training=False");
 }
 
 // out, and the mean and 1 / deviation used (empty in inference).
@@ -315,8 +315,10 @@ Tensors batch_norm(const BatchNormArgs& a) {
     return {apply(ChannelAffine{}, {a.x, scale, shift}), none, none};
   }
   int64_t n = a.x.shape()[1] ? a.x.numel() / a.x.shape()[1] : 0;
-  FB_CHECK_VALUE(n != 1 || a.x.is_meta(), "Expected more than 1 value per channel when training, "
-                 "got input size ", a.x.shape(), ": use a larger batch, or call eval()");
+  FB_CHECK_VALUE(n != 1 || a.x.is_meta(),
+                 "Expected more than 1 value per channel when training, "
+                 "got input size ",
+                 a.x.shape(), ": use a larger batch, or call eval()");
   ChannelNorm op;
   op.groups = 0;
   op.eps = a.eps;
@@ -335,12 +337,16 @@ Outputs group_norm(const Tensor& x, int64_t groups, const Tensor& w, const Tenso
            "received ", x.dim());
   int64_t c = x.shape()[1];
   FB_CHECK(groups > 0, "Expected num groups to be greater than 0, got ", groups);
-  FB_CHECK(c % groups == 0, "Expected number of channels in input to be divisible by num_groups, "
-           "but got input of shape ", x.shape(), " and num_groups=", groups);
-  FB_CHECK(!w.defined() || (w.dim() == 1 && w.numel() == c), "Expected weight to be a vector of "
+  FB_CHECK(c % groups == 0,
+           "Expected number of channels in input to be divisible by num_groups, "
+           "but got input of shape ",
+           x.shape(), " and num_groups=", groups);
+  FB_CHECK(!w.defined() || (w.dim() == 1 && w.numel() == c),
+           "Expected weight to be a vector of "
            "size equal to the number of channels in input, but got weight of shape ",
            w.defined() ? w.shape() : Dims{}, " and input of shape ", x.shape());
-  FB_CHECK(!b.defined() || (b.dim() == 1 && b.numel() == c), "Expected bias to be a vector of "
+  FB_CHECK(!b.defined() || (b.dim() == 1 && b.numel() == c),
+           "Expected bias to be a vector of "
            "size equal to the number of channels in input, but got bias of shape ",
            b.defined() ? b.shape() : Dims{}, " and input of shape ", x.shape());
   FB_CHECK_AS(NotImplemented, is_float(x.dtype()), "\"group_norm\" not implemented for '",
@@ -352,8 +358,8 @@ Outputs group_norm(const Tensor& x, int64_t groups, const Tensor& w, const Tenso
 }
 
 BatchNormArgs read(Args& a) {
-  return {a.tensor(0), a.tensor(1), a.tensor(2), a.tensor(3), a.tensor(4), a.flag(5), a.real(6),
-          a.real(7)};
+  return {a.tensor(0), a.tensor(1), a.tensor(2), a.tensor(3),
+          a.tensor(4), a.flag(5),   a.real(6),   a.real(7)};
 }
 Value call_batch_norm(Args& a) { return batch_norm(read(a))[0]; }
 Value call_native_batch_norm(Args& a) { return batch_norm(read(a)); }
@@ -371,8 +377,9 @@ Value call_instance_norm(Args& args) {
   return r[0];
 }
 
-#define FB_BN "(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, "           \
-              "Tensor? running_var, bool training, float momentum, float eps"
+#define FB_BN                                                           \
+  "(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, " \
+  "Tensor? running_var, bool training, float momentum, float eps"
 Register rows({
     {"batch_norm" FB_BN ", bool cudnn_enabled=True) -> Tensor", kFunction, call_batch_norm,
      "Each channel of (N, C, *) normalised over the others; in training the running statistics are "
@@ -382,12 +389,13 @@ Register rows({
     {"instance_norm" FB_BN ", bool cudnn_enabled=True) -> Tensor", kFunction, call_instance_norm,
      "Each plane of (N, C, *) normalised by itself (Ulyanov et al. 2016)."},
     {"group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, "
-     "float eps=1e-5, bool cudnn_enabled=True) -> Tensor", kFunction,
+     "float eps=1e-5, bool cudnn_enabled=True) -> Tensor",
+     kFunction,
      [](Args& a) -> Value {
        return group_norm(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), a.real(4))[0];
      },
      "(N, C, *) normalised within each of `num_groups` groups of channels (Wu and He 2018)."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -9,7 +9,7 @@ namespace flambeau {
 using OptDType = std::optional<DType>;
 using OptInt = std::optional<int64_t>;
 
-struct Scalar {  // a Python number
+struct Scalar { // a Python number
   enum Kind : uint8_t { Bool, Int, Float, Complex } kind = Int;
   int64_t i = 0;
   double f = 0, im = 0;
@@ -23,8 +23,10 @@ struct Scalar {  // a Python number
   double to_double() const { return f; }
   int64_t to_int() const { return is_integral() ? i : int64_t(f); }
   DType dtype() const {
-    return kind == Bool ? DType::Bool : kind == Int ? DType::I64
-           : kind == Float ? default_dtype() : default_complex();
+    return kind == Bool    ? DType::Bool
+           : kind == Int   ? DType::I64
+           : kind == Float ? default_dtype()
+                           : default_complex();
   }
 };
 std::string to_str(const Scalar& s);
@@ -35,31 +37,31 @@ Tensor zeros(const Dims& shape, DType dtype, Device device = {});
 Tensor full_like(const Tensor& t, Scalar value);
 Tensor zeros_like(const Tensor& t);
 Tensor ones_like(const Tensor& t);
-Tensor empty_like(const Tensor& t, OptDType dtype = {});  // keeps dense strides
-Dims result_strides_of(const Tensor& t);                  // dense, in the order of t's strides
+Tensor empty_like(const Tensor& t, OptDType dtype = {}); // keeps dense strides
+Dims result_strides_of(const Tensor& t);                 // dense, in the order of t's strides
 Tensor scalar_tensor(Scalar v, DType dtype);
-Tensor weak_scalar(Scalar v);  // a Python number as an operand
+Tensor weak_scalar(Scalar v); // a Python number as an operand
 Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, Device device = {});
-Tensor& fill_(Tensor& t, Scalar v);  // without autograd
-Scalar item(const Tensor& t);        // of a one-element tensor
+Tensor& fill_(Tensor& t, Scalar v); // without autograd
+Scalar item(const Tensor& t);       // of a one-element tensor
 bool has_nan(const Tensor& t);
 
 // copy.cpp
-void copy_values(const Tensor& dst, const Tensor& src);  // casts, broadcasts; no autograd
-Tensor copy_(const Tensor& dst, const Tensor& src);      // with autograd
-Tensor clone(const Tensor& t);                           // keeps dense strides
+void copy_values(const Tensor& dst, const Tensor& src); // casts, broadcasts; no autograd
+Tensor copy_(const Tensor& dst, const Tensor& src);     // with autograd
+Tensor clone(const Tensor& t);                          // keeps dense strides
 Tensor contiguous(const Tensor& t);
-Tensor restride(const Tensor& t, const Dims& strides);   // the same values at given strides
+Tensor restride(const Tensor& t, const Dims& strides); // the same values at given strides
 Tensor to_dtype(const Tensor& t, DType dtype);
 void accumulate_grad(const Tensor& leaf, const Tensor& grad);
-Tensor restride_copy(const Tensor& t, const Dims& strides);  // always a copy
-void add_inplace(const Tensor& t, const Tensor& other);      // t += other, without autograd
+Tensor restride_copy(const Tensor& t, const Dims& strides); // always a copy
+void add_inplace(const Tensor& t, const Tensor& other);     // t += other, without autograd
 
 // views.cpp
 Tensor as_strided(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset);
 Tensor as_strided_scatter(const Tensor& base, const Tensor& src, const Dims& shape,
                           const Dims& strides, int64_t offset);
-Tensor view(const Tensor& t, const Dims& shape);  // -1 allowed; raises when not a view
+Tensor view(const Tensor& t, const Dims& shape); // -1 allowed; raises when not a view
 Tensor reshape(const Tensor& t, const Dims& shape);
 Tensor view_dtype(const Tensor& t, DType dtype);
 Tensor permute(const Tensor& t, const Dims& dims);
@@ -84,7 +86,7 @@ Tensor real(const Tensor& t);
 Tensor imag(const Tensor& t);
 Tensor view_as_real(const Tensor& t);
 Tensor view_as_complex(const Tensor& t);
-Tensor sum_to(const Tensor& t, const Dims& shape);  // inverse of broadcasting
+Tensor sum_to(const Tensor& t, const Dims& shape); // inverse of broadcasting
 bool can_sum_to(const Dims& from, const Dims& to);
 
 // joining.cpp
@@ -116,8 +118,8 @@ Tensor operator-(double a, const Tensor& b);
 Tensor operator*(double a, const Tensor& b);
 Tensor operator/(double a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
-Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max);  // either may be undefined
-Tensor conj(const Tensor& t);  // the tensor itself when real
+Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max); // either may be undefined
+Tensor conj(const Tensor& t);                                        // the tensor itself when real
 DType result_type(const Tensor* const* in, int n);
 
 // reduce.cpp; empty dims: all of them
@@ -143,4 +145,4 @@ Tensor index_add(const Tensor& t, int64_t dim, const Tensor& index, const Tensor
                  Scalar alpha = 1);
 Tensor masked_fill(const Tensor& t, const Tensor& mask, Scalar value);
 
-}  // namespace flambeau
+} // namespace flambeau

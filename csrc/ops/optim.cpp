@@ -10,11 +10,12 @@
 namespace flambeau {
 namespace {
 
-constexpr int64_t kChunk = 1 << 14;  // elements: a few arrays of them fit the second-level cache
+constexpr int64_t kChunk = 1 << 14; // elements: a few arrays of them fit the second-level cache
 
 const OptimTables& tables() {
   static const OptimTables& t = cpu_has_avx512() ? optim_avx512::tables
-                                : cpu_has_avx2() ? optim_avx2::tables : optim_base::tables;
+                                : cpu_has_avx2() ? optim_avx2::tables
+                                                 : optim_base::tables;
   return t;
 }
 
@@ -60,7 +61,7 @@ std::vector<double> count(const Tensors& steps) {
 }
 
 // Calls run(i, list of the addresses of parameter i at `begin`, length) over all elements.
-template <class F>
+template<class F>
 void walk(const Lists& lists, F run) {
   const Tensors& params = *lists[0];
   auto part = [&](size_t i, int64_t begin, int64_t n) {
@@ -88,11 +89,11 @@ void walk(const Lists& lists, F run) {
     });
   }
   for (int j = 0; j < lists.size(); ++j)
-    if (j != 1)  // the gradients stay as they are
+    if (j != 1) // the gradients stay as they are
       for (const Tensor& t : *lists[j]) t.bump_version();
 }
 
-template <class T>
+template<class T>
 T* ptr(char* at) {
   return reinterpret_cast<T*>(at);
 }
@@ -105,15 +106,16 @@ Value fused_adam(Args& a) {
   if (steps.size() != lists[0]->size()) return Scalar(false);
   double lr = a.real(6), beta1 = a.real(7), beta2 = a.real(8), decay = a.real(10);
   bool decoupled = a.flag(13);
-  AdamNumbers same{0, 0, beta1, beta2, a.real(9), decoupled ? 0 : decay,
-                   decoupled ? 1 - lr * decay : 1, a.flag(12)};
+  AdamNumbers same{
+      0,         0, beta1, beta2, a.real(9), decoupled ? 0 : decay, decoupled ? 1 - lr * decay : 1,
+      a.flag(12)};
   walk(lists, [&](size_t i, char* const* at, int64_t n) {
     AdamNumbers c = same;
     c.step_size = lr / (1 - std::pow(beta1, steps[i]));
     c.root_scale = 1 / std::sqrt(1 - std::pow(beta2, steps[i]));
     if ((*lists[0])[i].dtype() == DType::F32)
-      tables().f32.adam(ptr<float>(at[0]), ptr<float>(at[1]), ptr<float>(at[2]),
-                        ptr<float>(at[3]), ptr<float>(at[4]), n, c);
+      tables().f32.adam(ptr<float>(at[0]), ptr<float>(at[1]), ptr<float>(at[2]), ptr<float>(at[3]),
+                        ptr<float>(at[4]), n, c);
     else
       tables().f64.adam(ptr<double>(at[0]), ptr<double>(at[1]), ptr<double>(at[2]),
                         ptr<double>(at[3]), ptr<double>(at[4]), n, c);
@@ -188,5 +190,5 @@ static Register optim_functions({
      kFunction, fused_adagrad, "One step of Adagrad on all parameters, in place."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

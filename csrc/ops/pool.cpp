@@ -11,7 +11,7 @@ namespace {
 
 struct Windows {
   int nd;
-  Dims x, y;  // shapes with leading dimensions (batch, channels)
+  Dims x, y; // shapes with leading dimensions (batch, channels)
   Dims kernel, stride, pad, dil;
 };
 
@@ -37,7 +37,7 @@ Tensor prepared(const Tensor& t) {
   DType d = is_half(t.dtype()) ? DType::F32 : is_integral(t.dtype()) ? DType::F64 : t.dtype();
   return contiguous(to_dtype(t, d));
 }
-template <class F>
+template<class F>
 void run(const Tensor& in, const Tensor& out, F&& f) {
   if (out.numel() == 0) return;
   Tensor x = prepared(in), o = out.dtype() == x.dtype() ? out : empty(out.shape(), x.dtype());
@@ -76,9 +76,10 @@ struct MaxPoolBackward final : OpOf<MaxPoolBackward> {
   Grads vjp(const Saved& s, const Grads& g) override {
     Tensor idx = s.input(1);
     int lead = shape.size() - nd;
-    Dims flat(shape.begin(), shape.begin() + lead);
-    flat.push_back(product(idx.shape(), lead));
-    return {reshape(gather(reshape(g[0], flat), -1, reshape(idx, flat)), idx.shape()), Tensor()};
+    Dims plane(shape.begin(), shape.begin() + lead), picks = plane;
+    plane.push_back(product(shape, lead));
+    picks.push_back(product(idx.shape(), lead));
+    return {reshape(gather(reshape(g[0], plane), -1, reshape(idx, picks)), idx.shape()), Tensor()};
   }
 };
 
@@ -93,8 +94,10 @@ struct MaxPool final : OpOf<MaxPool> {
   void cpu(const Inputs& in, Outputs& out) override {
     int64_t* idx = want_indices ? out[1].data<int64_t>() : nullptr;
     run(in[0], out[0], [&](auto* x, auto* y) {
-      if (adaptive) adaptive_max_pool_forward(shape_of(w), x, y, idx);
-      else max_pool_forward(shape_of(w), x, y, idx);
+      if (adaptive)
+        adaptive_max_pool_forward(shape_of(w), x, y, idx);
+      else
+        max_pool_forward(shape_of(w), x, y, idx);
     });
   }
   uint32_t not_differentiable() const override { return 2; }
@@ -120,12 +123,14 @@ struct AvgPool final : OpOf<AvgPool> {
     }
     run(in[0], out[0], [&](auto* a, auto* b) {
       PoolShape s = shape_of(w);
-      if (adaptive) backward ? adaptive_avg_pool_backward(s, a, b) : adaptive_avg_pool_forward(s, a, b);
-      else backward ? avg_pool_backward(s, count_pad, divisor, a, b)
-                    : avg_pool_forward(s, count_pad, divisor, a, b);
+      if (adaptive)
+        backward ? adaptive_avg_pool_backward(s, a, b) : adaptive_avg_pool_forward(s, a, b);
+      else
+        backward ? avg_pool_backward(s, count_pad, divisor, a, b)
+                 : avg_pool_forward(s, count_pad, divisor, a, b);
     });
   }
-  Grads vjp(const Saved&, const Grads& g) override {  // the two directions are adjoint
+  Grads vjp(const Saved&, const Grads& g) override { // the two directions are adjoint
     AvgPool op(*this);
     op.backward = !backward;
     return {apply(std::move(op), {g[0]})};
@@ -139,20 +144,27 @@ Windows windows(const char* op, const Tensor& x, int nd, const Dims& kernel, con
   Windows w{nd, x.shape(), x.shape(), kernel, stride.empty() ? kernel : stride, pad, dil};
   int lead = x.dim() - nd;
   for (int i = x.dim() == nd + 2 ? 1 : 0; i < x.dim(); ++i)
-    FB_CHECK(x.shape()[i] > 0, op, "(): Expected input to have non-zero size for non-batch dimensions, "
-             "but got input of size ", x.shape());
+    FB_CHECK(x.shape()[i] > 0, op,
+             "(): Expected input to have non-zero size for non-batch dimensions, "
+             "but got input of size ",
+             x.shape());
   for (int i = 0; i < nd; ++i) {
     FB_CHECK(w.kernel[i] > 0, op, ": kernel_size should be greater than zero, but got ", w.kernel);
     FB_CHECK(w.stride[i] > 0, op, ": stride should be greater than zero, but got ", w.stride);
     FB_CHECK(w.dil[i] > 0, op, ": dilation should be greater than zero, but got ", w.dil);
-    FB_CHECK(w.pad[i] >= 0 && 2 * w.pad[i] <= w.kernel[i], op, ": pad should be at most half of "
-             "effective kernel size, but got pad=", w.pad[i], ", kernel_size=", w.kernel[i]);
-    int64_t span = w.dil[i] * (w.kernel[i] - 1) + 1, size = x.shape()[lead + i] + 2 * w.pad[i] - span;
+    FB_CHECK(w.pad[i] >= 0 && 2 * w.pad[i] <= w.kernel[i], op,
+             ": pad should be at most half of "
+             "effective kernel size, but got pad=",
+             w.pad[i], ", kernel_size=", w.kernel[i]);
+    int64_t span = w.dil[i] * (w.kernel[i] - 1) + 1,
+            size = x.shape()[lead + i] + 2 * w.pad[i] - span;
     int64_t n = (size + (ceil ? w.stride[i] - 1 : 0)) / w.stride[i] + 1;
     if (ceil && (n - 1) * w.stride[i] >= x.shape()[lead + i] + w.pad[i]) --n;
-    FB_CHECK(size >= 0 && n > 0, "Given input size: ", x.shape(), ". Calculated output size is too small "
-             "at dimension ", i, " for ", op, " with kernel_size ", w.kernel, ", stride ", w.stride,
-             ", padding ", w.pad);
+    FB_CHECK(size >= 0 && n > 0, "Given input size: ", x.shape(),
+             ". Calculated output size is too small "
+             "at dimension ",
+             i, " for ", op, " with kernel_size ", w.kernel, ", stride ", w.stride, ", padding ",
+             w.pad);
     w.y[lead + i] = n;
   }
   return w;
@@ -163,10 +175,12 @@ Windows adaptive(const char* op, const Tensor& x, int nd, const Dims& out) {
   Windows w{nd, x.shape(), x.shape(), {}, {}, {}, {}};
   for (int i = 0; i < nd; ++i) {
     int at = x.dim() - nd + i;
-    FB_CHECK(x.shape()[at] > 0, op, "(): Expected input to have non-zero size for non-batch dimensions, "
-             "but input has sizes ", x.shape());
-    FB_CHECK(out[i] >= 0, op, ": elements of output_size must be greater than or equal to 0 but received ",
-             out);
+    FB_CHECK(x.shape()[at] > 0, op,
+             "(): Expected input to have non-zero size for non-batch dimensions, "
+             "but input has sizes ",
+             x.shape());
+    FB_CHECK(out[i] >= 0, op,
+             ": elements of output_size must be greater than or equal to 0 but received ", out);
     w.y[at] = out[i];
   }
   return w;
@@ -184,12 +198,17 @@ Outputs max_pool(const char* name, Args& a, int nd, bool indices) {
   op.want_indices = indices || wants_grad({x});
   return apply_all(op, {x});
 }
-template <int nd> Value call_max(Args& a) { return max_pool("max_pool", a, nd, false)[0]; }
-template <int nd> Value call_max_indices(Args& a) {
+template<int nd>
+Value call_max(Args& a) {
+  return max_pool("max_pool", a, nd, false)[0];
+}
+template<int nd>
+Value call_max_indices(Args& a) {
   Outputs r = max_pool("max_pool", a, nd, true);
   return Tensors{r[0], r[1]};
 }
-template <int nd> Value call_avg(Args& a) {
+template<int nd>
+Value call_avg(Args& a) {
   Tensor x = a.tensor(0);
   check_real("avg_pool", x);
   AvgPool op;
@@ -201,7 +220,8 @@ template <int nd> Value call_avg(Args& a) {
   }
   return apply(std::move(op), {x});
 }
-template <int nd> Value call_adaptive_avg(Args& a) {
+template<int nd>
+Value call_adaptive_avg(Args& a) {
   Tensor x = a.tensor(0);
   check_real("adaptive_avg_pool", x);
   AvgPool op;
@@ -209,7 +229,8 @@ template <int nd> Value call_adaptive_avg(Args& a) {
   op.w = adaptive("adaptive_avg_pool", x, nd, a.dims(1));
   return apply(std::move(op), {x});
 }
-template <int nd> Value call_adaptive_max(Args& a) {
+template<int nd>
+Value call_adaptive_max(Args& a) {
   Tensor x = a.tensor(0);
   check_real("adaptive_max_pool", x);
   MaxPool op;
@@ -219,23 +240,24 @@ template <int nd> Value call_adaptive_max(Args& a) {
   return Tensors{r[0], r[1]};
 }
 
-#define FB_POOL(N, DIV)                                                                               \
-  {"max_pool" #N "d(Tensor input, int[" #N "] kernel_size, int[" #N "]? stride=None, int[" #N         \
-   "] padding=0, int[" #N "] dilation=1, bool ceil_mode=False) -> Tensor", kFunction, call_max<N>,     \
-   "The maximum of each window of input (N, C, ...)."},                                                \
-  {"max_pool" #N "d_with_indices(Tensor input, int[" #N "] kernel_size, int[" #N "]? stride=None, "   \
-   "int[" #N "] padding=0, int[" #N "] dilation=1, bool ceil_mode=False) -> Tensor()", kFunction,      \
-   call_max_indices<N>, "Maxima and their positions in each input plane."},                            \
-  {"avg_pool" #N "d(Tensor input, int[" #N "] kernel_size, int[" #N "]? stride=None, int[" #N         \
-   "] padding=0, bool ceil_mode=False, bool count_include_pad=True" DIV ") -> Tensor", kFunction,      \
-   call_avg<N>, "The mean of each window of input (N, C, ...)."},                                      \
-  {"adaptive_avg_pool" #N "d(Tensor input, int[" #N "] output_size) -> Tensor", kFunction,             \
-   call_adaptive_avg<N>, "Means over windows chosen so that the output has the given size."},          \
-  {"adaptive_max_pool" #N "d(Tensor input, int[" #N "] output_size) -> Tensor()", kFunction,           \
-   call_adaptive_max<N>, "Maxima, with positions, of windows for the given output size."}
+#define FB_POOL(N, DIV)                                                                           \
+  {"max_pool" #N "d(Tensor input, int[" #N "] kernel_size, int[" #N "]? stride=None, int[" #N     \
+   "] padding=0, int[" #N "] dilation=1, bool ceil_mode=False) -> Tensor",                        \
+   kFunction, call_max<N>, "The maximum of each window of input (N, C, ...)."},                   \
+      {"max_pool" #N "d_with_indices(Tensor input, int[" #N "] kernel_size, int[" #N              \
+       "]? stride=None, "                                                                         \
+       "int[" #N "] padding=0, int[" #N "] dilation=1, bool ceil_mode=False) -> Tensor()",        \
+       kFunction, call_max_indices<N>, "Maxima and their positions in each input plane."},        \
+      {"avg_pool" #N "d(Tensor input, int[" #N "] kernel_size, int[" #N "]? stride=None, int[" #N \
+       "] padding=0, bool ceil_mode=False, bool count_include_pad=True" DIV ") -> Tensor",        \
+       kFunction, call_avg<N>, "The mean of each window of input (N, C, ...)."},                  \
+      {"adaptive_avg_pool" #N "d(Tensor input, int[" #N "] output_size) -> Tensor", kFunction,    \
+       call_adaptive_avg<N>, "Means over windows chosen so that the output has the given size."}, \
+      {"adaptive_max_pool" #N "d(Tensor input, int[" #N "] output_size) -> Tensor()", kFunction,  \
+       call_adaptive_max<N>, "Maxima, with positions, of windows for the given output size."}
 
 Register pools({FB_POOL(1, ""), FB_POOL(2, ", int? divisor_override=None"),
                 FB_POOL(3, ", int? divisor_override=None")});
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -28,7 +28,7 @@ namespace {
 DType work_type(DType t) { return t == DType::F64 || t == DType::C128 ? DType::F64 : DType::F32; }
 
 // Fills t through a dense buffer of float or double; f(pointer, n, state) for both types.
-template <class F>
+template<class F>
 void fill_real(const Tensor& t, int words_f32, void* gen, F&& f) {
   if (is_complex(t.dtype())) {
     NoGrad off;
@@ -41,14 +41,16 @@ void fill_real(const Tensor& t, int words_f32, void* gen, F&& f) {
   bool wide = buf.dtype() == DType::F64;
   PhiloxState s = next_philox(philox_ticks(t.numel(), wide ? 2 : words_f32), gen);
   if (t.is_meta() || t.numel() == 0) return;
-  if (wide) f(buf.data<double>(), t.numel(), s);
-  else f(buf.data<float>(), t.numel(), s);
+  if (wide)
+    f(buf.data<double>(), t.numel(), s);
+  else
+    f(buf.data<float>(), t.numel(), s);
   if (!direct) copy_values(t, buf);
 }
 
 void uniform(const Tensor& t, double lo, double hi, void* gen) {
-  FB_CHECK(lo <= hi, "uniform_ expects to return a [from, to) range, but found from=", lo, " > to=",
-           hi);
+  FB_CHECK(lo <= hi, "uniform_ expects to return a [from, to) range, but found from=", lo,
+           " > to=", hi);
   fill_real(t, 1, gen, [&](auto* p, int64_t n, PhiloxState s) {
     random::fill_uniform(p, n, lo, hi, s.seed, s.offset);
   });
@@ -61,7 +63,7 @@ void normal(const Tensor& t, double mean, double std, void* gen) {
   });
 }
 // Each uniform u in (0, 1] becomes g(u).
-template <class G>
+template<class G>
 void transformed(const Tensor& t, void* gen, G&& g) {
   fill_real(t, 1, gen, [&](auto* p, int64_t n, PhiloxState s) {
     using T = std::remove_pointer_t<decltype(p)>;
@@ -79,10 +81,16 @@ void integers(const Tensor& t, int64_t lo, uint64_t range, void* gen) {
   if (!direct) copy_values(t, buf);
 }
 int64_t mantissa_limit(DType t) {
-  return t == DType::F64 ? int64_t(1) << 53 : t == DType::F32 ? 1 << 24
-         : t == DType::F16 ? 1 << 11 : t == DType::BF16 ? 1 << 8
-         : t == DType::Bool ? 2 : t == DType::U8 ? 256 : t == DType::I8 ? 128
-         : t == DType::I16 ? 32768 : t == DType::I32 ? int64_t(1) << 31 : 0;
+  return t == DType::F64    ? int64_t(1) << 53
+         : t == DType::F32  ? 1 << 24
+         : t == DType::F16  ? 1 << 11
+         : t == DType::BF16 ? 1 << 8
+         : t == DType::Bool ? 2
+         : t == DType::U8   ? 256
+         : t == DType::I8   ? 128
+         : t == DType::I16  ? 32768
+         : t == DType::I32  ? int64_t(1) << 31
+                            : 0;
 }
 
 void bernoulli(const Tensor& t, double p, void* gen) {
@@ -98,9 +106,10 @@ void bernoulli(const Tensor& t, const Tensor& p, void* gen) {
   Tensor u = empty(t.shape(), p.dtype() == DType::F64 ? DType::F64 : DType::F32, t.device());
   Tensor q = to_dtype(p, u.dtype());
   if (!t.is_meta() && q.numel())
-    FB_CHECK(item(all(logical_and(ge(q, weak_scalar(0)), le(q, weak_scalar(1))))).i,
-             "Expected p_in >= 0 && p_in <= 1 to be true, but got false: bernoulli probabilities must "
-             "lie in [0, 1]");
+    FB_CHECK(
+        item(all(logical_and(ge(q, weak_scalar(0)), le(q, weak_scalar(1))))).i,
+        "Expected p_in >= 0 && p_in <= 1 to be true, but got false: bernoulli probabilities must "
+        "lie in [0, 1]");
   uniform(u, 0, 1, gen);
   if (!t.is_meta()) copy_values(t, lt(u, q));
 }
@@ -113,20 +122,21 @@ Tensor randperm(int64_t n, DType dtype, void* gen) {
   PhiloxState s = next_philox(philox_ticks(n, 2), gen);
   random::fill_random_bits(reinterpret_cast<uint64_t*>(key.data<int64_t>()), n, s.seed, s.offset);
   const uint64_t* k = reinterpret_cast<const uint64_t*>(key.data<int64_t>());
-  for (int64_t i = n - 1; i > 0; --i)  // Fisher and Yates (1938), by multiply and shift
+  for (int64_t i = n - 1; i > 0; --i) // Fisher and Yates (1938), by multiply and shift
     std::swap(p[i], p[int64_t((unsigned __int128)(k[i]) * uint64_t(i + 1) >> 64)]);
   NoGrad off;
   return to_dtype(t, dtype);
 }
 
 Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
-  FB_CHECK(in.dim() == 1 || in.dim() == 2, "prob_dist must be 1 or 2 dim, but it is ", describe(in));
-  FB_CHECK(is_float(in.dtype()), "multinomial only supports floating-point dtypes for input, got: ",
-           in.dtype());
+  FB_CHECK(in.dim() == 1 || in.dim() == 2, "prob_dist must be 1 or 2 dim, but it is ",
+           describe(in));
+  FB_CHECK(is_float(in.dtype()),
+           "multinomial only supports floating-point dtypes for input, got: ", in.dtype());
   FB_CHECK(count > 0, "cannot sample n_sample <= 0 samples");
   int64_t n = in.size(-1), rows = in.dim() == 2 ? in.shape()[0] : 1;
   FB_CHECK(replace || count <= n, "cannot sample n_sample > prob_dist.size(-1) samples without "
-           "replacement");
+                                  "replacement");
   NoGrad off;
   Tensor p = contiguous(to_dtype(in, DType::F64)), out = empty({rows, count}, DType::I64);
   std::vector<double> u(size_t(replace ? count : n)), sums(static_cast<size_t>(n));
@@ -136,22 +146,25 @@ Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
     double total = 0;
     int64_t positive = 0;
     for (int64_t i = 0; i < n; ++i) {
-      FB_CHECK(w[i] >= 0 && std::isfinite(w[i]), "probability tensor contains either `inf`, `nan` or "
+      FB_CHECK(w[i] >= 0 && std::isfinite(w[i]),
+               "probability tensor contains either `inf`, `nan` or "
                "element < 0");
       sums[size_t(i)] = total += w[i];
       positive += w[i] > 0;
     }
     FB_CHECK(total > 0, "invalid multinomial distribution (sum of probabilities <= 0)");
-    FB_CHECK(replace || positive >= count, "invalid multinomial distribution (with replacement=False, "
+    FB_CHECK(replace || positive >= count,
+             "invalid multinomial distribution (with replacement=False, "
              "not enough non-negative category to sample)");
     PhiloxState s = next_philox(philox_ticks(int64_t(u.size()), 2), gen);
     random::fill_uniform(u.data(), int64_t(u.size()), 0, 1, s.seed, s.offset);
     if (replace) {
       for (int64_t i = 0; i < count; ++i) {
         double at = u[size_t(i)] * total;
-        o[i] = std::min<int64_t>(std::upper_bound(sums.begin(), sums.end(), at) - sums.begin(), n - 1);
+        o[i] =
+            std::min<int64_t>(std::upper_bound(sums.begin(), sums.end(), at) - sums.begin(), n - 1);
       }
-    } else {  // the largest of w / Exp(1): an exponential race
+    } else { // the largest of w / Exp(1): an exponential race
       std::vector<int64_t> order(static_cast<size_t>(n));
       std::iota(order.begin(), order.end(), 0);
       for (int64_t i = 0; i < n; ++i) u[size_t(i)] = w[i] / -std::log1p(-u[size_t(i)]);
@@ -210,19 +223,20 @@ Options options(Args& a, int at, DType otherwise) {
 Tensor finish(Tensor t, const Options& o) {
   if (o.grad) {
     FB_CHECK(is_inexact(t.dtype()), "Only Tensors of floating point and complex dtype can require "
-             "gradients");
+                                    "gradients");
     t.make_meta().requires_grad = true;
   }
   return t;
 }
 Value made_int(Args& a, int at, int64_t lo, int64_t hi, const Dims& shape) {
-  FB_CHECK(lo < hi, "random_ expects 'from' to be less than 'to', but got from=", lo, " >= to=", hi);
+  FB_CHECK(lo < hi, "random_ expects 'from' to be less than 'to', but got from=", lo,
+           " >= to=", hi);
   Options o = options(a, at, DType::I64);
   Tensor t = empty(shape, o.dtype, o.device);
   integers(t, lo, uint64_t(hi) - uint64_t(lo), a.object(at + 3));
   return finish(t, o);
 }
-template <class F>
+template<class F>
 Value inplace(Args& a, const char* name, F&& f) {
   Tensor t = a.tensor(0);
   check_inplace(t, name);
@@ -235,15 +249,22 @@ Value inplace(Args& a, const char* name, F&& f) {
 }
 Value like(Args& a, bool is_normal) {
   Tensor x = a.tensor(0);
-  Options o{a.given(1) ? a.list[1].dtype : x.dtype(), a.given(2) ? a.device(2) : x.device(), a.flag(3)};
+  Options o{a.given(1) ? a.list[1].dtype : x.dtype(), a.given(2) ? a.device(2) : x.device(),
+            a.flag(3)};
   Tensor t = o.device == x.device() ? empty_like(x, o.dtype) : empty(x.shape(), o.dtype, o.device);
-  if (is_normal) normal(t, 0, 1, a.object(4));
-  else uniform(t, 0, 1, a.object(4));
+  if (is_normal)
+    normal(t, 0, 1, a.object(4));
+  else
+    uniform(t, 0, 1, a.object(4));
   return finish(t, o);
 }
 
-#define FB_OPTS "dtype? dtype=None, device? device=None, bool requires_grad=False, generator? generator=None, object? layout=None, bool pin_memory=False"
-#define FB_LIKE "dtype? dtype=None, device? device=None, bool requires_grad=False, generator? generator=None, str? memory_format=None, object? layout=None, bool pin_memory=False"
+#define FB_OPTS                                                                                   \
+  "dtype? dtype=None, device? device=None, bool requires_grad=False, generator? generator=None, " \
+  "object? layout=None, bool pin_memory=False"
+#define FB_LIKE                                                                                   \
+  "dtype? dtype=None, device? device=None, bool requires_grad=False, generator? generator=None, " \
+  "str? memory_format=None, object? layout=None, bool pin_memory=False"
 #define FB_GEN "*, generator? generator=None"
 
 Register rows({
@@ -253,14 +274,16 @@ Register rows({
        Tensor t = empty(a.dims(0), o.dtype, o.device);
        uniform(t, 0, 1, a.object(4));
        return finish(t, o);
-     }, "Uniform on [0, 1)."},
+     },
+     "Uniform on [0, 1)."},
     {"randn(int[*] size, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) -> Value {
        Options o = options(a, 1, default_dtype());
        Tensor t = empty(a.dims(0), o.dtype, o.device);
        normal(t, 0, 1, a.object(4));
        return finish(t, o);
-     }, "Normal with mean 0 and variance 1."},
+     },
+     "Normal with mean 0 and variance 1."},
     {"randint(int high, int[] size, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) { return made_int(a, 2, 0, a.integer(0), a.dims(1)); },
      "Integers from 0 up to, but not with, high."},
@@ -270,22 +293,31 @@ Register rows({
     {"randint_like(Tensor input, int high, *, " FB_OPTS ") -> Tensor", kFunction,
      [](Args& a) {
        Tensor x = a.tensor(0);
-       if (!a.given(2)) { a.list[2].given = true; a.list[2].dtype = x.dtype(); }
+       if (!a.given(2)) {
+         a.list[2].given = true;
+         a.list[2].dtype = x.dtype();
+       }
        if (!a.given(3)) a.list[3].device = x.device();
        return made_int(a, 2, 0, a.integer(1), x.shape());
-     }, "Integers below high in the shape of input."},
+     },
+     "Integers below high in the shape of input."},
     {"randint_like(Tensor input, int low, int high, *, " FB_OPTS ") -> Tensor", kFunction,
      [](Args& a) {
        Tensor x = a.tensor(0);
-       if (!a.given(3)) { a.list[3].given = true; a.list[3].dtype = x.dtype(); }
+       if (!a.given(3)) {
+         a.list[3].given = true;
+         a.list[3].dtype = x.dtype();
+       }
        if (!a.given(4)) a.list[4].device = x.device();
        return made_int(a, 3, a.integer(1), a.integer(2), x.shape());
-     }, "Integers from low below high in the shape of input."},
+     },
+     "Integers from low below high in the shape of input."},
     {"randperm(int n, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) -> Value {
        Options o = options(a, 1, DType::I64);
        return finish(randperm(a.integer(0), o.dtype, a.object(4)), o);
-     }, "A random order of 0 .. n-1."},
+     },
+     "A random order of 0 .. n-1."},
     {"rand_like(Tensor input, *, " FB_LIKE ") -> Tensor", kFunction,
      [](Args& a) { return like(a, false); }, "Uniform on [0, 1) in the shape of input."},
     {"randn_like(Tensor input, *, " FB_LIKE ") -> Tensor", kFunction,
@@ -296,45 +328,54 @@ Register rows({
        Tensor t = empty(a.dims(2), o.dtype, o.device);
        normal(t, a.real(0), a.real(1), a.object(6));
        return finish(t, o);
-     }, "Normal values with the given mean and standard deviation."},
+     },
+     "Normal values with the given mean and standard deviation."},
     {"normal(Operand mean, Operand std=1, " FB_GEN ") -> Tensor", kFO,
      [](Args& a) -> Value {
        Tensor m = a.tensor(0), s = a.tensor(1);
-       FB_CHECK(s.is_meta() || !s.numel() ||
-                    item(all(ge(s, weak_scalar(0)))).i,
+       FB_CHECK(s.is_meta() || !s.numel() || item(all(ge(s, weak_scalar(0)))).i,
                 "normal expects all elements of std >= 0.0");
        Tensor t = empty(broadcast_shapes(m.shape(), s.shape(), "normal"),
                         m.impl()->weak ? s.dtype() : m.dtype());
        normal(t, 0, 1, a.object(2));
        return add(mul(t, s), m);
-     }, "Normal values, each with its own mean and standard deviation."},
+     },
+     "Normal values, each with its own mean and standard deviation."},
     {"bernoulli(Tensor input, " FB_GEN ") -> Tensor", kFMO,
      [](Args& a) -> Value {
        Tensor p = a.tensor(0), t = empty_like(p);
        bernoulli(t, p, a.object(1));
        return t;
-     }, "1 with the probability given by input, else 0."},
+     },
+     "1 with the probability given by input, else 0."},
     {"bernoulli(Tensor input, float p, " FB_GEN ") -> Tensor", kFM,
      [](Args& a) -> Value {
        Tensor t = empty_like(a.tensor(0));
        bernoulli(t, a.real(1), a.object(2));
        return t;
-     }, "1 with probability p, else 0."},
-    {"multinomial(Tensor input, int num_samples, bool replacement=False, " FB_GEN ") -> Tensor", kFMO,
+     },
+     "1 with probability p, else 0."},
+    {"multinomial(Tensor input, int num_samples, bool replacement=False, " FB_GEN ") -> Tensor",
+     kFMO,
      [](Args& a) -> Value {
        return multinomial(a.tensor(0), a.integer(1), a.flag(2), a.object(3));
-     }, "Indices drawn with probabilities proportional to the rows of input."},
+     },
+     "Indices drawn with probabilities proportional to the rows of input."},
     {"poisson(Tensor input, generator? generator=None) -> Tensor", kFunction,
      [](Args& a) -> Value { return poisson(a.tensor(0), a.object(1)); },
      "Poisson counts with rates input."},
     {"uniform_(Tensor self, float from=0, float to=1, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
-       return inplace(a, "uniform_", [&](Tensor& t) { uniform(t, a.real(1), a.real(2), a.object(3)); });
-     }, "Fills with uniform values on [from, to)."},
+       return inplace(a, "uniform_",
+                      [&](Tensor& t) { uniform(t, a.real(1), a.real(2), a.object(3)); });
+     },
+     "Fills with uniform values on [from, to)."},
     {"normal_(Tensor self, float mean=0, float std=1, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
-       return inplace(a, "normal_", [&](Tensor& t) { normal(t, a.real(1), a.real(2), a.object(3)); });
-     }, "Fills with normal values."},
+       return inplace(a, "normal_",
+                      [&](Tensor& t) { normal(t, a.real(1), a.real(2), a.object(3)); });
+     },
+     "Fills with normal values."},
     {"log_normal_(Tensor self, float mean=1, float std=2, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
        return inplace(a, "log_normal_", [&](Tensor& t) {
@@ -342,7 +383,8 @@ Register rows({
          normal(t, a.real(1), a.real(2), a.object(3));
          copy_values(t, exp(t));
        });
-     }, "Fills with exp of normal values."},
+     },
+     "Fills with exp of normal values."},
     {"exponential_(Tensor self, float lambd=1, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
        return inplace(a, "exponential_", [&](Tensor& t) {
@@ -352,61 +394,72 @@ Register rows({
            random::fill_exponential(p, n, rate, s.seed, s.offset);
          });
        });
-     }, "Fills with exponential values of rate lambd."},
+     },
+     "Fills with exponential values of rate lambd."},
     {"geometric_(Tensor self, float p, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
        return inplace(a, "geometric_", [&](Tensor& t) {
          double p = a.real(1);
          FB_CHECK(p > 0 && p < 1, "geometric_ expects p to be in (0, 1), but got p=", p);
          Tensor f = is_float(t.dtype()) ? t : empty(t.shape(), DType::F64);
-         transformed(f, a.object(2), [&](double u) { return std::ceil(std::log(u) / std::log1p(-p)); });
+         transformed(f, a.object(2),
+                     [&](double u) { return std::ceil(std::log(u) / std::log1p(-p)); });
          if (!f.is(t)) copy_values(t, f);
        });
-     }, "Fills with numbers of trials up to the first success of probability p."},
+     },
+     "Fills with numbers of trials up to the first success of probability p."},
     {"cauchy_(Tensor self, float median=0, float sigma=1, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
        return inplace(a, "cauchy_", [&](Tensor& t) {
          FB_CHECK(a.real(2) > 0, "cauchy_ expects sigma > 0.0, but found sigma=", a.real(2));
-         transformed(t, a.object(3), [&](double u) {
-           return a.real(1) + a.real(2) * std::tan(M_PI * (u - 0.5));
-         });
+         transformed(t, a.object(3),
+                     [&](double u) { return a.real(1) + a.real(2) * std::tan(M_PI * (u - 0.5)); });
        });
-     }, "Fills with Cauchy values."},
+     },
+     "Fills with Cauchy values."},
     {"bernoulli_(Tensor self, Tensor p, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
        return inplace(a, "bernoulli_", [&](Tensor& t) { bernoulli(t, a.tensor(1), a.object(2)); });
-     }, "Fills with 1 with the given probabilities, else 0."},
+     },
+     "Fills with 1 with the given probabilities, else 0."},
     {"bernoulli_(Tensor self, float p=0.5, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
        return inplace(a, "bernoulli_", [&](Tensor& t) { bernoulli(t, a.real(1), a.object(2)); });
-     }, "Fills with 1 with probability p, else 0."},
+     },
+     "Fills with 1 with probability p, else 0."},
     {"random_(Tensor self, int from, int? to, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
        return inplace(a, "random_", [&](Tensor& t) {
          int64_t lo = a.integer(1);
-         FB_CHECK(!a.given(2) || a.integer(2) > lo, "random_ expects 'from' to be less than 'to', but "
-                  "got from=", lo, " >= to=", a.integer(2));
+         FB_CHECK(!a.given(2) || a.integer(2) > lo,
+                  "random_ expects 'from' to be less than 'to', but "
+                  "got from=",
+                  lo, " >= to=", a.integer(2));
          uint64_t range = a.given(2) ? uint64_t(a.integer(2)) - uint64_t(lo)
                                      : uint64_t(mantissa_limit(t.dtype())) - uint64_t(lo);
          integers(t, lo, range, a.object(3));
        });
-     }, "Fills with integers from `from` below `to`."},
+     },
+     "Fills with integers from `from` below `to`."},
     {"random_(Tensor self, int to, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
        return inplace(a, "random_", [&](Tensor& t) {
-         FB_CHECK(a.integer(1) > 0, "random_ expects 'from' to be less than 'to', but got from=0 >= to=",
-                  a.integer(1));
+         FB_CHECK(
+             a.integer(1) > 0,
+             "random_ expects 'from' to be less than 'to', but got from=0 >= to=", a.integer(1));
          integers(t, 0, uint64_t(a.integer(1)), a.object(2));
        });
-     }, "Fills with integers below `to`."},
+     },
+     "Fills with integers below `to`."},
     {"random_(Tensor self, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
        return inplace(a, "random_", [&](Tensor& t) {
          int64_t limit = mantissa_limit(t.dtype());
          integers(t, 0, limit ? uint64_t(limit) : uint64_t(1) << 63, a.object(1));
        });
-     }, "Fills with integers of the dtype's range, from 0."},
+     },
+     "Fills with integers of the dtype's range, from 0."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -15,4 +15,4 @@ PhiloxState& default_generator();
 // by `ticks` counter values.
 PhiloxState next_philox(uint64_t ticks, void* generator = nullptr);
 
-}  // namespace flambeau
+} // namespace flambeau

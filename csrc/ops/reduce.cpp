@@ -22,8 +22,10 @@ uint64_t dim_mask(const Dims& dims, int ndim, const char* op) {
 Dims reduced_shape(const Dims& shape, uint64_t mask, bool keepdim) {
   Dims r;
   for (int d = 0; d < shape.size(); ++d) {
-    if (!(mask >> d & 1)) r.push_back(shape[d]);
-    else if (keepdim) r.push_back(1);
+    if (!(mask >> d & 1))
+      r.push_back(shape[d]);
+    else if (keepdim)
+      r.push_back(1);
   }
   return r;
 }
@@ -62,8 +64,9 @@ int64_t ReduceOp::count() const {
 Grads ReduceOp::vjp(const Saved& s, const Grads& g) {
   if (!row->vjp) return {Tensor()};
   Tensor r = row->vjp(*this, s, g[0]);
-  return {r.dtype() == from ? r : to_dtype(is_complex(r.dtype()) && !is_complex(from) ? real(r) : r,
-                                           from)};
+  return {r.dtype() == from
+              ? r
+              : to_dtype(is_complex(r.dtype()) && !is_complex(from) ? real(r) : r, from)};
 }
 
 Tensor run_row(const ReduceRow& row, const Tensor& t, uint64_t mask, bool keepdim, DType in,
@@ -146,7 +149,8 @@ Tensor accumulate(const ReduceRow& row, const Tensor& t, const Dims& dims, bool 
 Tensor extreme(const ReduceRow& row, const Tensor& t, const Dims& dims, bool keepdim) {
   uint64_t mask = dim_mask(dims, t.dim(), row.name);
   if (t.numel() == 0) {
-    FB_CHECK(!dims.empty(), row.name, "(): Expected reduction dim to be specified for "
+    FB_CHECK(!dims.empty(), row.name,
+             "(): Expected reduction dim to be specified for "
              "input.numel() == 0. Specify the reduction dim with the 'dim' argument.");
     for (int d = 0; d < t.dim(); ++d)
       FB_CHECK_INDEX(!(mask >> d & 1) || t.shape()[d], row.name, "(): Expected reduction dim ", d,
@@ -160,7 +164,7 @@ Tensor logical(const ReduceRow& row, const Tensor& t, const Dims& dims, bool kee
                  t.dtype() == DType::U8 ? DType::U8 : DType::Bool);
 }
 
-}  // namespace
+} // namespace
 
 Tensor sum(const Tensor& t, const Dims& dims, bool keepdim, OptDType dtype) {
   return accumulate(kSum, t, dims, keepdim, dtype);
@@ -206,11 +210,11 @@ Tensor count_nonzero(const Tensor& t, const Dims& dims) {
 namespace {
 
 using ReduceFn = Tensor (*)(const Tensor&, const Dims&, bool, OptDType);
-template <ReduceFn fn>
+template<ReduceFn fn>
 Value with_dtype(Args& a) {
   return fn(a.tensor(0), a.dims(1), a.flag(2), a.dtype(3));
 }
-template <Tensor (*fn)(const Tensor&, const Dims&, bool)>
+template<Tensor (*fn)(const Tensor&, const Dims&, bool)>
 Value plain(Args& a) {
   return fn(a.tensor(0), a.dims(1), a.flag(2));
 }
@@ -233,12 +237,11 @@ Register rows({
     {"amin" FB_DIMS ") -> Tensor", kFMO, plain<amin>,
      "Smallest element over `dim`; equal elements share the gradient."},
     {"any" FB_DIMS ") -> Tensor", kFMO, plain<any>, "Whether an element over `dim` is nonzero."},
-    {"all" FB_DIMS ") -> Tensor", kFMO, plain<all>,
-     "Whether all elements over `dim` are nonzero."},
+    {"all" FB_DIMS ") -> Tensor", kFMO, plain<all>, "Whether all elements over `dim` are nonzero."},
     {"count_nonzero(Tensor input, int[1]? dim=None) -> Tensor", kFM,
      [](Args& a) -> Value { return count_nonzero(a.tensor(0), a.dims(1)); },
      "How many elements over `dim` are not zero."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

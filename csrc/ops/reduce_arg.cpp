@@ -9,7 +9,7 @@
 namespace flambeau {
 namespace {
 
-struct Layout {  // a tensor seen as (outer, n, inner)
+struct Layout { // a tensor seen as (outer, n, inner)
   int64_t outer = 1, n = 1, inner = 1;
   Layout(const Dims& shape, int64_t dim) {
     for (int d = 0; d < shape.size(); ++d) (d < dim ? outer : d == dim ? n : inner) *= shape[d];
@@ -49,19 +49,21 @@ void run_arg(bool largest, const Tensor& x, int64_t dim, const Tensor& values, c
     });
     return;
   }
-  FB_CHECK(n <= INT32_MAX, "max/min/argmax/argmin along a dimension that is not the last are "
-           "limited to 2147483647 elements, got ", n);
+  FB_CHECK(n <= INT32_MAX,
+           "max/min/argmax/argmin along a dimension that is not the last are "
+           "limited to 2147483647 elements, got ",
+           n);
   int64_t strips = (l.inner + kReduceColumns - 1) / kReduceColumns;
   int64_t width = std::min<int64_t>(l.inner, kReduceColumns);
   parallel_for(l.outer * strips, std::max<int64_t>(1, 32768 / (n * width)),
                [&](int64_t b, int64_t e) {
-    for (int64_t i = b; i < e; ++i) {
-      int64_t o = i / strips, j = i % strips * kReduceColumns;
-      int64_t w = std::min<int64_t>(kReduceColumns, l.inner - j);
-      k.cols(src + (o * n * l.inner + j) * size, l.inner * size, n, w,
-             v + (o * l.inner + j) * size, idx + o * l.inner + j);
-    }
-  });
+                 for (int64_t i = b; i < e; ++i) {
+                   int64_t o = i / strips, j = i % strips * kReduceColumns;
+                   int64_t w = std::min<int64_t>(kReduceColumns, l.inner - j);
+                   k.cols(src + (o * n * l.inner + j) * size, l.inner * size, n, w,
+                          v + (o * l.inner + j) * size, idx + o * l.inner + j);
+                 }
+               });
 }
 
 Dims kept_shape(const Tensor& t, int64_t dim, bool keepdim) {
@@ -127,8 +129,8 @@ Pair extreme_dim(bool largest, const Tensor& t, int64_t dim, bool keepdim) {
   op.keepdim = keepdim;
   op.dim = wrap_dim(dim, t.dim(), op.name());
   check_type(t, op.name());
-  FB_CHECK_INDEX(t.dim() == 0 || t.shape()[int(op.dim)], op.name(),
-                 "(): Expected reduction dim ", op.dim, " to have non-zero size.");
+  FB_CHECK_INDEX(t.dim() == 0 || t.shape()[int(op.dim)], op.name(), "(): Expected reduction dim ",
+                 op.dim, " to have non-zero size.");
   Outputs r = apply_all(op, {t});
   return {r[0], r[1]};
 }
@@ -143,13 +145,14 @@ Tensor arg_extreme(bool largest, const Tensor& t, OptInt dim, bool keepdim) {
     FB_CHECK_INDEX(t.dim() == 0 || t.shape()[int(*op.dim)], op.name(),
                    "(): Expected reduction dim ", *op.dim, " to have non-zero size.");
   } else {
-    FB_CHECK_INDEX(t.numel(), op.name(), "(): Expected reduction dim to be specified for "
+    FB_CHECK_INDEX(t.numel(), op.name(),
+                   "(): Expected reduction dim to be specified for "
                    "input.numel() == 0. Specify the reduction dim with the 'dim' argument.");
   }
   return apply(std::move(op), {t});
 }
 
-}  // namespace
+} // namespace
 
 Pair max_dim(const Tensor& t, int64_t dim, bool keepdim) {
   return extreme_dim(true, t, dim, keepdim);
@@ -172,16 +175,17 @@ Value call_aminmax(Args& a) {
   return Tensors{amin(a.tensor(0), dims, a.flag(2)), amax(a.tensor(0), dims, a.flag(2))};
 }
 
-#define FB_EXTREME(name, what)                                                                   \
-  {#name "(Tensor input) -> Tensor", kFMO,                                                        \
-   [](Args& a) -> Value { return name##_all(a.tensor(0)); },                                     \
-   what " element; with `dim`, (values, indices) along it; with `other`, elementwise."},         \
-  {#name "(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", kFMO, \
-   [](Args& a) -> Value { return pair_of(name##_dim(a.tensor(0), a.integer(1), a.flag(2))); },   \
-   what " element along `dim`, and where it is."},                                               \
-  {#name "(Tensor input, Tensor other) -> Tensor", kFMO,                                         \
-   [](Args& a) -> Value { return name##imum(a.tensor(0), a.tensor(1)); },                        \
-   what " of the two, elementwise."}
+#define FB_EXTREME(name, what)                                                                     \
+  {#name "(Tensor input) -> Tensor", kFMO,                                                         \
+   [](Args& a) -> Value { return name##_all(a.tensor(0)); },                                       \
+   what " element; with `dim`, (values, indices) along it; with `other`, elementwise."},           \
+      {#name "(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",     \
+       kFMO,                                                                                       \
+       [](Args& a) -> Value { return pair_of(name##_dim(a.tensor(0), a.integer(1), a.flag(2))); }, \
+       what " element along `dim`, and where it is."},                                             \
+      {#name "(Tensor input, Tensor other) -> Tensor", kFMO,                                       \
+       [](Args& a) -> Value { return name##imum(a.tensor(0), a.tensor(1)); },                      \
+       what " of the two, elementwise."}
 
 Register rows({
     FB_EXTREME(max, "Largest"),
@@ -198,5 +202,5 @@ Register rows({
      kFMO, call_aminmax, "Smallest and largest element, along `dim` or of all."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

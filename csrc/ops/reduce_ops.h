@@ -11,7 +11,7 @@ struct ReduceRow {
   const char* name;
   Reduce kind;
   Saves keep;
-  Tensor (*vjp)(const ReduceOp& op, const Saved& s, const Tensor& g);  // null: none
+  Tensor (*vjp)(const ReduceOp& op, const Saved& s, const Tensor& g); // null: none
 };
 
 // A reduction over the dimensions of `mask` (bit d: dimension d).
@@ -19,10 +19,10 @@ struct ReduceOp final : OpOf<ReduceOp> {
   const ReduceRow* row = nullptr;
   uint64_t mask = 0;
   bool keepdim = false;
-  DType in = DType::F32, out = DType::F32;  // what the kernel reads, what comes out
+  DType in = DType::F32, out = DType::F32; // what the kernel reads, what comes out
   double p = 0;
-  Dims shape;       // of the input
-  DType from{};     // dtype of the input
+  Dims shape;   // of the input
+  DType from{}; // dtype of the input
   const char* name() const override { return row->name; }
   Specs infer(const Inputs& in) override;
   void cpu(const Inputs& in, Outputs& out) override;
@@ -31,11 +31,11 @@ struct ReduceOp final : OpOf<ReduceOp> {
   // The gradient (or the result) with reduced dimensions back as 1.
   Tensor restore(const Tensor& g) const;
   Tensor spread(const Tensor& g) const { return expand(restore(g), shape); }
-  Dims dims() const;       // the reduced dimensions
-  int64_t count() const;   // elements reduced to one
+  Dims dims() const;     // the reduced dimensions
+  int64_t count() const; // elements reduced to one
 };
 
-uint64_t dim_mask(const Dims& dims, int ndim, const char* op);  // none: all
+uint64_t dim_mask(const Dims& dims, int ndim, const char* op); // none: all
 Dims reduced_shape(const Dims& shape, uint64_t mask, bool keepdim);
 Tensor unsqueeze_mask(const Tensor& t, uint64_t mask, int ndim);
 // Runs a row whose kernel reads `in` and gives `out`.
@@ -62,4 +62,4 @@ Tensor reverse_cumsum(const Tensor& t, int64_t dim);
 Tensor softmax(const Tensor& t, int64_t dim, OptDType dtype = {});
 Tensor log_softmax(const Tensor& t, int64_t dim, OptDType dtype = {});
 
-}  // namespace flambeau
+} // namespace flambeau

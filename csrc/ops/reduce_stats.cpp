@@ -121,7 +121,7 @@ Tensor finite_max(const Tensor& t, const Dims& dims) {
   return masked_fill(m, isinf(m), Scalar(0.));
 }
 
-}  // namespace
+} // namespace
 
 Tensor var(const Tensor& t, const Dims& dims, double correction, bool keepdim) {
   return spread_of(kVar, t, dims, correction, keepdim);
@@ -131,12 +131,16 @@ Tensor std_dev(const Tensor& t, const Dims& dims, double correction, bool keepdi
 }
 
 Tensor vector_norm(const Tensor& t, double ord, const Dims& dims, bool keepdim, OptDType dtype) {
-  FB_CHECK(is_inexact(t.dtype()), "linalg.vector_norm: Expected a floating point or complex tensor "
-           "as input. Got ", t.dtype());
+  FB_CHECK(is_inexact(t.dtype()),
+           "linalg.vector_norm: Expected a floating point or complex tensor "
+           "as input. Got ",
+           t.dtype());
   Tensor x = t;
   if (dtype) {
-    FB_CHECK(is_inexact(*dtype), "linalg.vector_norm: dtype should be floating point or complex. "
-             "Got ", *dtype);
+    FB_CHECK(is_inexact(*dtype),
+             "linalg.vector_norm: dtype should be floating point or complex. "
+             "Got ",
+             *dtype);
     FB_CHECK(is_complex(*dtype) == is_complex(t.dtype()), "linalg.vector_norm: dtype should be ",
              is_complex(t.dtype()) ? "complex" : "real", " for ",
              is_complex(t.dtype()) ? "complex" : "real", " inputs, but got ", *dtype);
@@ -149,11 +153,16 @@ Tensor vector_norm(const Tensor& t, double ord, const Dims& dims, bool keepdim, 
              "tensor because the operation does not have an identity");
     for (int d = 0; d < x.dim(); ++d)
       FB_CHECK(!(mask >> d & 1) || x.shape()[d], "linalg.vector_norm cannot compute the ", ord,
-               " norm on the dimension ", d, " because this dimension is empty and the operation "
+               " norm on the dimension ", d,
+               " because this dimension is empty and the operation "
                "does not have an identity");
   }
-  const ReduceRow* row = ord == 0 ? &kNorm0 : ord == 1 ? &kNorm1 : ord == 2 ? &kNorm2
-                         : ord == INFINITY ? &kNormMax : ord == -INFINITY ? &kNormMin : nullptr;
+  const ReduceRow* row = ord == 0           ? &kNorm0
+                         : ord == 1         ? &kNorm1
+                         : ord == 2         ? &kNorm2
+                         : ord == INFINITY  ? &kNormMax
+                         : ord == -INFINITY ? &kNormMin
+                                            : nullptr;
   if (row) return run_row(*row, x, mask, keepdim, compute_type(x.dtype()), x.dtype());
   auto power = [&](const Tensor& t, double e) {
     return x.dtype() == DType::F64 ? pow(t, scalar_tensor(Scalar(e), DType::F64)) : pow(t, e);
@@ -182,12 +191,12 @@ SpreadArgs unbiased_all(Args& a) { return {{}, a.flag(1) ? 1. : 0., false}; }
 SpreadArgs unbiased_dim(Args& a) { return {a.dims(1), a.flag(2) ? 1. : 0., a.flag(3)}; }
 SpreadArgs corrected(Args& a) { return {a.dims(1), a.given(2) ? a.real(2) : 1., a.flag(3)}; }
 
-template <SpreadArgs (*read)(Args&), bool root>
+template<SpreadArgs (*read)(Args&), bool root>
 Value call_spread(Args& a) {
   SpreadArgs s = read(a);
   return (root ? std_dev : var)(a.tensor(0), s.dims, s.correction, s.keepdim);
 }
-template <SpreadArgs (*read)(Args&), bool root>
+template<SpreadArgs (*read)(Args&), bool root>
 Value call_spread_mean(Args& a) {
   SpreadArgs s = read(a);
   Pair p = var_mean_of(a.tensor(0), s.dims, s.correction, s.keepdim, root);
@@ -210,12 +219,15 @@ Value call_named_norm(Args& a) {
   return vector_norm(a.tensor(0), 2, a.dims(2), a.flag(3), a.dtype(4));
 }
 
-#define FB_SPREAD(name, fn, root, forms, result, doc)                                             \
-  {name "(Tensor input, bool unbiased) -> " result, kFM, fn<unbiased_all, root>, doc},            \
-  {name "(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> " result, forms,       \
-   fn<unbiased_dim, root>, doc},                                                                  \
-  {name "(Tensor input, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> "    \
-   result, forms, fn<corrected, root>, doc}
+#define FB_SPREAD(name, fn, root, forms, result, doc)                                           \
+  {name "(Tensor input, bool unbiased) -> " result, kFM, fn<unbiased_all, root>, doc},          \
+      {name "(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> " result, forms, \
+       fn<unbiased_dim, root>, doc},                                                            \
+  {                                                                                             \
+    name "(Tensor input, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) "    \
+         "-> " result,                                                                          \
+        forms, fn<corrected, root>, doc                                                         \
+  }
 
 Register rows({
     FB_SPREAD("var", call_spread, false, kFMO, "Tensor",
@@ -227,16 +239,18 @@ Register rows({
     FB_SPREAD("std_mean", call_spread_mean, true, kFunction, "Tensor()",
               "Standard deviation and mean over `dim`."),
     {"linalg_vector_norm(Tensor input, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, "
-     "dtype? dtype=None) -> Tensor", kFO, call_vector_norm,
-     "Vector norm of order `ord` over `dim`: (sum |x|^ord)^(1/ord)."},
+     "dtype? dtype=None) -> Tensor",
+     kFO, call_vector_norm, "Vector norm of order `ord` over `dim`: (sum |x|^ord)^(1/ord)."},
     {"norm(Tensor input, Scalar? p, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) "
-     "-> Tensor", kFMO, call_norm, "Norm of order `p` over `dim`."},
+     "-> Tensor",
+     kFMO, call_norm, "Norm of order `p` over `dim`."},
     {"norm(Tensor input, str p='fro', int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) "
-     "-> Tensor", kFMO, call_named_norm, "Norm over `dim`: the root of the sum of squares."},
+     "-> Tensor",
+     kFMO, call_named_norm, "Norm over `dim`: the root of the sum of squares."},
     {"logsumexp(Tensor input, int[1] dim, bool keepdim=False) -> Tensor", kFMO,
      [](Args& a) -> Value { return logsumexp(a.tensor(0), a.dims(1), a.flag(2)); },
      "log(sum(exp(input))) over `dim`, without overflow."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

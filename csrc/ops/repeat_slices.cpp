@@ -37,23 +37,27 @@ struct RepeatSlices final : OpOf<RepeatSlices> {
       };
       parallel_for(outer * n, std::max<int64_t>(1, 16384 / (width * std::max<int64_t>(k, 1))),
                    [&](int64_t b, int64_t e) {
-        T *to = start(b / n, b % n), *stop = start(e / n, e % n);
-        for (int64_t r = b, i = b % n; r < e; ++r, i = i + 1 == n ? 0 : i + 1) {
-          int64_t count = ends ? ends[i] - (i ? ends[i - 1] : 0) : k;
-          if (width == 1) {
-            T v = s[r];
-            bool room = stop - to >= 4;  // short runs: four writes cost less than a wrong guess
-            for (int c = 0; room && c < 4; ++c) to[c] = v;
-            for (int64_t c = room ? 4 : 0; c < count; ++c) to[c] = v;
-          } else {
-            for (int64_t c = 0; c < count; ++c) std::copy_n(s + r * width, width, to + c * width);
-          }
-          to += count * width;
-        }
-      });
+                     T *to = start(b / n, b % n), *stop = start(e / n, e % n);
+                     for (int64_t r = b, i = b % n; r < e; ++r, i = i + 1 == n ? 0 : i + 1) {
+                       int64_t count = ends ? ends[i] - (i ? ends[i - 1] : 0) : k;
+                       if (width == 1) {
+                         T v = s[r];
+                         bool room =
+                             stop - to >= 4; // short runs: four writes cost less than a wrong guess
+                         for (int c = 0; room && c < 4; ++c) to[c] = v;
+                         for (int64_t c = room ? 4 : 0; c < count; ++c) to[c] = v;
+                       } else {
+                         for (int64_t c = 0; c < count; ++c)
+                           std::copy_n(s + r * width, width, to + c * width);
+                       }
+                       to += count * width;
+                     }
+                   });
     };
-    if (inner == 1) dispatch_size(x.itemsize(), [&](auto tag) { run(tag, 1); });
-    else run(Tag<char>{}, bytes);
+    if (inner == 1)
+      dispatch_size(x.itemsize(), [&](auto tag) { run(tag, 1); });
+    else
+      run(Tag<char>{}, bytes);
   }
   Saves saves(const Inputs& in) const override { return {in.size() > 1 ? 2u : 0u, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {
@@ -64,7 +68,7 @@ struct RepeatSlices final : OpOf<RepeatSlices> {
     }
     Tensor ends = s.input(1), of;
     {
-      NoGrad off;  // the slice that each place repeats
+      NoGrad off; // the slice that each place repeats
       RepeatSlices op;
       op.shape = {shape[dim]};
       op.total = total;
@@ -84,7 +88,8 @@ Register rows({
        op.times = a.integer(2);
        op.total = op.times * op.shape[op.dim];
        return apply(std::move(op), {a.tensor(0)});
-     }, "Every slice along `dim` repeated `times` times in place."},
+     },
+     "Every slice along `dim` repeated `times` times in place."},
     {"_repeat_slices(Tensor input, int dim, Tensor ends, int total) -> Tensor", kFunction,
      [](Args& a) -> Value {
        RepeatSlices op;
@@ -92,8 +97,9 @@ Register rows({
        op.dim = int(wrap_dim(a.integer(1), a.tensor(0).dim(), "repeat_interleave"));
        op.total = a.integer(3);
        return apply(std::move(op), {a.tensor(0), contiguous(to_dtype(a.tensor(2), DType::I64))});
-     }, "Slice i along `dim` repeated ends[i] - ends[i - 1] times in place."},
+     },
+     "Slice i along `dim` repeated ends[i] - ends[i - 1] times in place."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

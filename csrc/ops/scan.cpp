@@ -12,13 +12,14 @@ namespace {
 
 enum class Scan : uint8_t { Sum, Prod, LogSumExp };
 
-template <class T> constexpr bool kComplex = std::is_same_v<T, c64> || std::is_same_v<T, c128>;
+template<class T>
+constexpr bool kComplex = std::is_same_v<T, c64> || std::is_same_v<T, c128>;
 // Running values are kept wider than the elements.
-template <class T>
+template<class T>
 using Wide = std::conditional_t<std::is_same_v<T, float>, double,
                                 std::conditional_t<std::is_same_v<T, c64>, c128, T>>;
 
-template <class W>
+template<class W>
 W log_add(W a, W b) {
   if constexpr (kComplex<W>) {
     W hi = a.real() >= b.real() ? a : b, lo = a.real() >= b.real() ? b : a;
@@ -31,23 +32,29 @@ W log_add(W a, W b) {
   }
 }
 
-template <Scan kind, class W>
+template<Scan kind, class W>
 W step(W a, W b) {
-  if constexpr (kind == Scan::Sum) return a + b;
-  else if constexpr (kind == Scan::Prod) return a * b;
-  else return log_add(a, b);
+  if constexpr (kind == Scan::Sum)
+    return a + b;
+  else if constexpr (kind == Scan::Prod)
+    return a * b;
+  else
+    return log_add(a, b);
 }
-template <Scan kind, class W>
+template<Scan kind, class W>
 W start() {
-  if constexpr (kind == Scan::Sum) return W(0);
-  else if constexpr (kind == Scan::Prod) return W(1);
-  else return W(-INFINITY);
+  if constexpr (kind == Scan::Sum)
+    return W(0);
+  else if constexpr (kind == Scan::Prod)
+    return W(1);
+  else
+    return W(-INFINITY);
 }
 
 constexpr int64_t kStrip = 256;
 
 // f(x, width, first index): columns of one strip; inner == 1 gives width 1.
-template <class F>
+template<class F>
 void for_strips(const Dims& shape, int64_t dim, F&& f) {
   int64_t outer = 1, n = 1, inner = 1;
   for (int d = 0; d < shape.size(); ++d) (d < dim ? outer : d == dim ? n : inner) *= shape[d];
@@ -55,14 +62,14 @@ void for_strips(const Dims& shape, int64_t dim, F&& f) {
   int64_t strips = (inner + kStrip - 1) / kStrip, width = std::min(inner, kStrip);
   parallel_for(outer * strips, std::max<int64_t>(1, 32768 / (n * width)),
                [&](int64_t b, int64_t e) {
-    for (int64_t i = b; i < e; ++i) {
-      int64_t j = i % strips * kStrip;
-      f(i / strips * n * inner + j, n, inner, std::min(kStrip, inner - j));
-    }
-  });
+                 for (int64_t i = b; i < e; ++i) {
+                   int64_t j = i % strips * kStrip;
+                   f(i / strips * n * inner + j, n, inner, std::min(kStrip, inner - j));
+                 }
+               });
 }
 
-template <Scan kind, class T>
+template<Scan kind, class T>
 void scan_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t width) {
   using W = Wide<T>;
   if (width == 1) {
@@ -78,7 +85,7 @@ void scan_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t width) {
 }
 
 // Rows, four at a time: their chains of dependent steps run side by side.
-template <Scan kind, class T>
+template<Scan kind, class T>
 void scan_rows(const T* x, T* y, int64_t rows, int64_t n) {
   using W = Wide<T>;
   for (; rows >= 4; rows -= 4, x += 4 * n, y += 4 * n) {
@@ -93,7 +100,7 @@ void scan_rows(const T* x, T* y, int64_t rows, int64_t n) {
   for (; rows; --rows, x += n, y += n) scan_columns<kind>(x, y, n, 1, 1);
 }
 
-template <Scan kind>
+template<Scan kind>
 void run_scan(const Tensor& x, const Tensor& y, int64_t dim) {
   auto run = [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -165,8 +172,9 @@ Tensor logcumsumexp_vjp(const Tensor& g, const Tensor& x, const Tensor& y, int64
   }
   // log of the positive and of the negative part of g; nothing flows through the other part.
   // (The lowest number stands for log(0), so that differences stay finite.)
-  double lowest = g.dtype() == DType::F64 ? -std::numeric_limits<double>::max()
-                  : g.dtype() == DType::F16 ? -65504. : -3.3e38;
+  double lowest = g.dtype() == DType::F64   ? -std::numeric_limits<double>::max()
+                  : g.dtype() == DType::F16 ? -65504.
+                                            : -3.3e38;
   Tensor size = log(abs(g)), none = full_like(g, Scalar(lowest));
   auto part = [&](const Tensor& sign) { return share(where(sign, size, none)); };
   return part(gt(g, weak_scalar(Scalar(0)))) - part(lt(g, weak_scalar(Scalar(0))));
@@ -187,23 +195,23 @@ struct ScanOp final : OpOf<ScanOp> {
     DType c = is_integral(out) ? DType::I64 : compute_type(out);
     Tensor x = contiguous(to_dtype(in[0], c)), r = c == out ? y[0] : empty(x.shape(), c);
     switch (kind) {
-      case Scan::Sum: run_scan<Scan::Sum>(x, r, dim); break;
-      case Scan::Prod: run_scan<Scan::Prod>(x, r, dim); break;
-      case Scan::LogSumExp: run_scan<Scan::LogSumExp>(x, r, dim); break;
+    case Scan::Sum: run_scan<Scan::Sum>(x, r, dim); break;
+    case Scan::Prod: run_scan<Scan::Prod>(x, r, dim); break;
+    case Scan::LogSumExp: run_scan<Scan::LogSumExp>(x, r, dim); break;
     }
     if (c != out) copy_values(y[0], r);
   }
-  Saves saves(const Inputs&) const override {
-    return kind == Scan::Sum ? Saves{} : Saves{1, 1};
-  }
+  Saves saves(const Inputs&) const override { return kind == Scan::Sum ? Saves{} : Saves{1, 1}; }
   Grads vjp(const Saved& s, const Grads& g) override {
     Tensor d;
     if (kind == Scan::Sum) {
       d = reverse_cumsum(g[0], dim);
     } else {
       Tensor x = to_dtype(s.input(0), out);
-      if (x.dim() == 0) d = kind == Scan::Prod ? g[0] : g[0] * exp(x - s.output(0));
-      else d = (kind == Scan::Prod ? cumprod_vjp : logcumsumexp_vjp)(g[0], x, s.output(0), dim);
+      if (x.dim() == 0)
+        d = kind == Scan::Prod ? g[0] : g[0] * exp(x - s.output(0));
+      else
+        d = (kind == Scan::Prod ? cumprod_vjp : logcumsumexp_vjp)(g[0], x, s.output(0), dim);
     }
     return {to_dtype(d, from)};
   }
@@ -222,7 +230,7 @@ Tensor log_cumsumexp(const Tensor& t, int64_t dim) {
   return run(Scan::LogSumExp, t, dim, {});
 }
 
-template <class T, bool largest>
+template<class T, bool largest>
 void extreme_columns(const T* x, T* y, int64_t* at, int64_t n, int64_t stride, int64_t width) {
   T best[kStrip];
   int64_t where[kStrip] = {};
@@ -282,7 +290,7 @@ Tensors extreme_scan(bool largest, const Tensor& t, int64_t dim) {
   return {r[0], r[1]};
 }
 
-}  // namespace
+} // namespace
 
 Tensor cumsum(const Tensor& t, int64_t dim, OptDType dtype) {
   return run(Scan::Sum, t, dim, dtype);
@@ -297,7 +305,7 @@ Tensor reverse_cumsum(const Tensor& t, int64_t dim) {
 
 namespace {
 
-template <Scan kind>
+template<Scan kind>
 Value call_scan(Args& a) {
   OptDType d = a.dtype(2);
   if (a.inplace && !d) d = a.tensor(0).dtype();
@@ -307,8 +315,8 @@ Value call_scan(Args& a) {
 Register rows({
     {"cumsum(Tensor input, int dim, *, dtype? dtype=None) -> Tensor", kFMIO, call_scan<Scan::Sum>,
      "Running sum along `dim`; of integers in int64."},
-    {"cumprod(Tensor input, int dim, *, dtype? dtype=None) -> Tensor", kFMIO,
-     call_scan<Scan::Prod>, "Running product along `dim`; of integers in int64."},
+    {"cumprod(Tensor input, int dim, *, dtype? dtype=None) -> Tensor", kFMIO, call_scan<Scan::Prod>,
+     "Running product along `dim`; of integers in int64."},
     {"logcumsumexp(Tensor input, int dim) -> Tensor", kFMO,
      [](Args& a) -> Value { return log_cumsumexp(a.tensor(0), a.integer(1)); },
      "log of the running sum of exp(input) along `dim`, without overflow."},
@@ -320,5 +328,5 @@ Register rows({
      "Running minimum along `dim`, and where it was last reached."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -14,34 +14,45 @@ namespace {
 
 enum class Fold : uint8_t { Sum, Prod, Mean, Max, Min, Set };
 
-template <class T> constexpr bool kComplex = std::is_same_v<T, c64> || std::is_same_v<T, c128>;
+template<class T>
+constexpr bool kComplex = std::is_same_v<T, c64> || std::is_same_v<T, c128>;
 
-template <Fold fold, class T>
+template<Fold fold, class T>
 T combine(T a, T b) {
-  if constexpr (fold == Fold::Sum || fold == Fold::Mean) return T(a + b);
-  else if constexpr (fold == Fold::Prod) return T(a * b);
-  else if constexpr (fold == Fold::Set) return b;
-  else if constexpr (kComplex<T>) return a;
-  else if constexpr (fold == Fold::Max) return b != b || b > a ? b : a;
-  else return b != b || b < a ? b : a;
+  if constexpr (fold == Fold::Sum || fold == Fold::Mean)
+    return T(a + b);
+  else if constexpr (fold == Fold::Prod)
+    return T(a * b);
+  else if constexpr (fold == Fold::Set)
+    return b;
+  else if constexpr (kComplex<T>)
+    return a;
+  else if constexpr (fold == Fold::Max)
+    return b != b || b > a ? b : a;
+  else
+    return b != b || b < a ? b : a;
 }
-template <Fold fold, class T>
+template<Fold fold, class T>
 T identity() {
-  if constexpr (fold == Fold::Prod) return T(1);
-  else if constexpr (fold == Fold::Sum || fold == Fold::Mean || kComplex<T>) return T(0);
-  else if constexpr (std::is_floating_point_v<T>) return fold == Fold::Max ? -INFINITY : INFINITY;
-  else return fold == Fold::Max ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max();
+  if constexpr (fold == Fold::Prod)
+    return T(1);
+  else if constexpr (fold == Fold::Sum || fold == Fold::Mean || kComplex<T>)
+    return T(0);
+  else if constexpr (std::is_floating_point_v<T>)
+    return fold == Fold::Max ? -INFINITY : INFINITY;
+  else
+    return fold == Fold::Max ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max();
 }
 
 // Calls f(place in the index, place in t) in order; both contiguous.
-template <class F>
+template<class F>
 void each_place(const Tensor& index, const Tensor& t, int dim, F&& f) {
   const Dims& shape = index.shape();
   const int64_t* v = index.data<int64_t>();
   int nd = shape.size();
   int64_t width = nd ? shape[nd - 1] : 1, rows = width ? index.numel() / width : 0;
   int64_t size = nd ? t.shape()[dim] : 1, step = nd ? t.strides()[dim] : 0;
-  int64_t along = nd && dim != nd - 1 ? 1 : 0;  // of t, for a step in the last dimension
+  int64_t along = nd && dim != nd - 1 ? 1 : 0; // of t, for a step in the last dimension
   for (int64_t r = 0; r < rows; ++r) {
     int64_t base = 0, rest = r;
     for (int d = nd - 2; d >= 0; --d) {
@@ -57,7 +68,7 @@ void each_place(const Tensor& index, const Tensor& t, int dim, F&& f) {
   }
 }
 
-template <class T>
+template<class T>
 T mean_of(T sum, int64_t n) {
   if constexpr (std::is_integral_v<T>) {
     T k = T(n), q = T(sum / k);
@@ -69,7 +80,7 @@ T mean_of(T sum, int64_t n) {
   }
 }
 
-template <Fold fold, class T>
+template<Fold fold, class T>
 void fold_into(const Tensor& out, const Tensor& index, const Tensor& src, int dim, bool self_too) {
   T* o = out.data<T>();
   const T* s = src.data<T>();
@@ -91,8 +102,7 @@ Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const T
 Tensor touched(const Dims& shape, int64_t dim, const Tensor& index) {
   NoGrad off;
   Tensor n = zeros(shape, DType::I64, index.device());
-  return ne(scatter_add(n, dim, index, full(index.shape(), Scalar(1), DType::I64,
-                                               index.device())),
+  return ne(scatter_add(n, dim, index, full(index.shape(), Scalar(1), DType::I64, index.device())),
             weak_scalar(Scalar(0)));
 }
 
@@ -111,12 +121,12 @@ struct ScatterReduce final : OpOf<ScatterReduce> {
     dispatch_compute(c, name(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       switch (fold) {
-        case Fold::Sum: fold_into<Fold::Sum, T>(to, idx, src, dim, self_too); break;
-        case Fold::Prod: fold_into<Fold::Prod, T>(to, idx, src, dim, self_too); break;
-        case Fold::Mean: fold_into<Fold::Mean, T>(to, idx, src, dim, self_too); break;
-        case Fold::Max: fold_into<Fold::Max, T>(to, idx, src, dim, self_too); break;
-        case Fold::Min: fold_into<Fold::Min, T>(to, idx, src, dim, self_too); break;
-        case Fold::Set: fold_into<Fold::Set, T>(to, idx, src, dim, true); break;
+      case Fold::Sum: fold_into<Fold::Sum, T>(to, idx, src, dim, self_too); break;
+      case Fold::Prod: fold_into<Fold::Prod, T>(to, idx, src, dim, self_too); break;
+      case Fold::Mean: fold_into<Fold::Mean, T>(to, idx, src, dim, self_too); break;
+      case Fold::Max: fold_into<Fold::Max, T>(to, idx, src, dim, self_too); break;
+      case Fold::Min: fold_into<Fold::Min, T>(to, idx, src, dim, self_too); break;
+      case Fold::Set: fold_into<Fold::Set, T>(to, idx, src, dim, true); break;
       }
     });
     if (!to.is(out[0])) copy_values(out[0], to);
@@ -129,18 +139,19 @@ struct ScatterReduce final : OpOf<ScatterReduce> {
     Grads r(3, Tensor());
     Tensor idx = s.input(1);
     switch (fold) {
-      case Fold::Sum: case Fold::Set:
-        r[0] = g[0];
-        if (s.needs(2)) r[2] = gather(g[0], dim, idx);
-        break;
-      case Fold::Mean: {
-        Tensor share = g[0] / counts(g[0], idx);
-        r[0] = share;
-        if (s.needs(2)) r[2] = gather(share, dim, idx);
-        break;
-      }
-      case Fold::Prod: of_product(s, g[0], idx, r); break;
-      default: of_extreme(s, g[0], idx, r);
+    case Fold::Sum:
+    case Fold::Set:
+      r[0] = g[0];
+      if (s.needs(2)) r[2] = gather(g[0], dim, idx);
+      break;
+    case Fold::Mean: {
+      Tensor share = g[0] / counts(g[0], idx);
+      r[0] = share;
+      if (s.needs(2)) r[2] = gather(share, dim, idx);
+      break;
+    }
+    case Fold::Prod: of_product(s, g[0], idx, r); break;
+    default: of_extreme(s, g[0], idx, r);
     }
     if (!self_too && s.needs(0))
       r[0] = where(touched(g[0].shape(), dim, idx), zeros({}, g[0].dtype(), g[0].device()), r[0]);
@@ -196,12 +207,18 @@ struct ScatterReduce final : OpOf<ScatterReduce> {
 
 Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src,
                       Fold fold, bool self_too) {
-  FB_CHECK(t.dtype() == src.dtype(), "scatter_reduce(): Expected self.dtype to be equal to "
-           "src.dtype, but they are ", t.dtype(), " and ", src.dtype());
-  FB_CHECK(index.dtype() == DType::I64 || index.dtype() == DType::I32, "scatter_reduce(): Expected "
-           "dtype int64 for index, but it is ", index.dtype());
-  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()) || fold < Fold::Max, "scatter_reduce: amax "
-              "and amin of ", t.dtype(), " do not exist: complex numbers have no order");
+  FB_CHECK(t.dtype() == src.dtype(),
+           "scatter_reduce(): Expected self.dtype to be equal to "
+           "src.dtype, but they are ",
+           t.dtype(), " and ", src.dtype());
+  FB_CHECK(index.dtype() == DType::I64 || index.dtype() == DType::I32,
+           "scatter_reduce(): Expected "
+           "dtype int64 for index, but it is ",
+           index.dtype());
+  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()) || fold < Fold::Max,
+              "scatter_reduce: amax "
+              "and amin of ",
+              t.dtype(), " do not exist: complex numbers have no order");
   FB_CHECK_AS(NotImplemented, t.dtype() != DType::Bool || fold != Fold::Mean,
               "scatter_reduce: the mean of bool is not implemented");
   ScatterReduce op;
@@ -210,19 +227,24 @@ Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const T
   op.self_too = self_too;
   if (index.numel() == 0) return clone(t);
   int nd = std::max(t.dim(), 1);
-  FB_CHECK(std::max(index.dim(), 1) == nd && std::max(src.dim(), 1) == nd, "scatter_reduce(): "
+  FB_CHECK(std::max(index.dim(), 1) == nd && std::max(src.dim(), 1) == nd,
+           "scatter_reduce(): "
            "Index tensor must have the same number of dimensions as self and src tensors, but "
-           "their shapes are ", index.shape(), ", ", t.shape(), " and ", src.shape());
+           "their shapes are ",
+           index.shape(), ", ", t.shape(), " and ", src.shape());
   Tensor part = src, idx = to_dtype(index, DType::I64), to = t;
-  if (index.dim() == 1 || src.dim() == 1 || t.dim() == 1) {  // 0-d tensors count as 1-d
+  if (index.dim() == 1 || src.dim() == 1 || t.dim() == 1) { // 0-d tensors count as 1-d
     if (!to.dim()) to = view(to, {1});
     if (!idx.dim()) idx = view(idx, {1});
     if (!part.dim()) part = view(part, {1});
   }
   for (int d = 0; d < idx.dim(); ++d) {
     int64_t n = idx.shape()[d];
-    FB_CHECK((d == op.dim || n <= to.shape()[d]) && n <= part.shape()[d], "scatter_reduce(): "
-             "Expected index ", index.shape(), " to be no larger than self ", t.shape(), " apart "
+    FB_CHECK((d == op.dim || n <= to.shape()[d]) && n <= part.shape()[d],
+             "scatter_reduce(): "
+             "Expected index ",
+             index.shape(), " to be no larger than self ", t.shape(),
+             " apart "
              "from dimension ",
              op.dim, " and to be no larger than src ", src.shape());
     if (n < part.shape()[d]) part = narrow(part, d, 0, n);
@@ -256,7 +278,7 @@ Value scatter_reduce_(Args& a) {
 // masked_scatter ------------------------------------------------------------------------------
 
 struct MaskedScatter final : OpOf<MaskedScatter> {
-  Dims source;  // its shape
+  Dims source; // its shape
   const char* name() const override { return "masked_scatter"; }
   Specs infer(const Inputs& in) override { return {{in[0].shape(), in[0].dtype()}}; }
   void cpu(const Inputs& in, Outputs& out) override {
@@ -265,8 +287,10 @@ struct MaskedScatter final : OpOf<MaskedScatter> {
     int64_t n = x.numel(), left = src.numel(), used = 0;
     const bool* mask = m.data<bool>();
     for (int64_t i = 0; i < n; ++i) used += mask[i];
-    FB_CHECK(used <= left, "masked_scatter: Number of elements of source < number of ones in mask: "
-             "source ", describe(in[2]), " has ", left, " but the mask takes ", used);
+    FB_CHECK(used <= left,
+             "masked_scatter: Number of elements of source < number of ones in mask: "
+             "source ",
+             describe(in[2]), " has ", left, " but the mask takes ", used);
     dispatch_size(x.itemsize(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       const T *a = x.data<T>(), *s = src.data<T>();
@@ -293,10 +317,14 @@ struct MaskedScatter final : OpOf<MaskedScatter> {
 };
 
 Tensor masked_scatter(const Tensor& t, const Tensor& mask, const Tensor& src) {
-  FB_CHECK(mask.dtype() == DType::Bool, "masked_scatter only supports boolean masks, but got "
-           "mask with dtype ", mask.dtype());
-  FB_CHECK(t.dtype() == src.dtype(), "masked_scatter: expected self and source to have same "
-           "dtypes but got ", t.dtype(), " and ", src.dtype());
+  FB_CHECK(mask.dtype() == DType::Bool,
+           "masked_scatter only supports boolean masks, but got "
+           "mask with dtype ",
+           mask.dtype());
+  FB_CHECK(t.dtype() == src.dtype(),
+           "masked_scatter: expected self and source to have same "
+           "dtypes but got ",
+           t.dtype(), " and ", src.dtype());
   Dims shape = broadcast_shapes(t.shape(), mask.shape(), "masked_scatter");
   MaskedScatter op;
   op.source = src.shape();
@@ -315,18 +343,22 @@ Tensor from_start(const Tensor& idx, int64_t size) {
 Tensor put(const Tensor& t, const Tensor& idx, const Tensor& src, bool accumulate) {
   FB_CHECK(idx.dtype() == DType::I64, "put(): Expected a long tensor for index, but got ",
            idx.dtype());
-  FB_CHECK(t.dtype() == src.dtype(), "put(): self and source expected to have the same dtype, "
-           "but got self.dtype = ", t.dtype(), " and source.dtype = ", src.dtype());
-  FB_CHECK_INDEX(idx.numel() == src.numel(), "put(): Expected source and index to have the same "
-                 "number of elements, but got source.numel() = ", src.numel(), ", index.numel() = ",
-                 idx.numel());
+  FB_CHECK(t.dtype() == src.dtype(),
+           "put(): self and source expected to have the same dtype, "
+           "but got self.dtype = ",
+           t.dtype(), " and source.dtype = ", src.dtype());
+  FB_CHECK_INDEX(idx.numel() == src.numel(),
+                 "put(): Expected source and index to have the same "
+                 "number of elements, but got source.numel() = ",
+                 src.numel(), ", index.numel() = ", idx.numel());
   FB_CHECK_INDEX(t.numel() || !idx.numel(), "put(): Tried to put elements into an empty tensor");
   Tensor at = reshape(idx, {-1});
   if (!at.is_meta()) {
     NoGrad off;
     at = from_start(at, t.numel());
     int64_t most = at.numel() ? std::max(item(amax(at)).i, -item(amin(at)).i) : 0;
-    FB_CHECK_INDEX(most < std::max<int64_t>(t.numel(), 1), "put(): out of range: tried to access "
+    FB_CHECK_INDEX(most < std::max<int64_t>(t.numel(), 1),
+                   "put(): out of range: tried to access "
                    "index ",
                    most, " on a tensor of ", t.numel(), " elements");
   }
@@ -341,9 +373,10 @@ Tensor take_along_dim(const Tensor& t, const Tensor& places, OptInt dim) {
   FB_CHECK(idx.dtype() == DType::I64, "take_along_dim(): dtype of indices should be Long but got ",
            idx.dtype());
   if (!dim) return gather(reshape(t, {-1}), 0, from_start(reshape(idx, {-1}), t.numel()));
-  FB_CHECK(t.dim() == idx.dim(), "take_along_dim(): input and indices should have the same "
-           "number of dimensions, but got ", t.dim(), " dimensions for input, and ", idx.dim(),
-           " dimensions for indices");
+  FB_CHECK(t.dim() == idx.dim(),
+           "take_along_dim(): input and indices should have the same "
+           "number of dimensions, but got ",
+           t.dim(), " dimensions for input, and ", idx.dim(), " dimensions for indices");
   int d = int(wrap_dim(*dim, t.dim(), "take_along_dim"));
   idx = from_start(idx, t.dim() ? t.shape()[d] : 1);
   Dims a = t.shape(), b = idx.shape();
@@ -364,11 +397,13 @@ Tensor fill(const Tensor& t, const Tensor& v) {
 
 Register rows({
     {"scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool "
-     "include_self=True) -> Tensor", kFMO, call_scatter_reduce,
+     "include_self=True) -> Tensor",
+     kFMO, call_scatter_reduce,
      "input with src reduced (sum, prod, mean, amax, amin) into the places that index names along "
      "dim, together with what stood there or not."},
     {"scatter_reduce_(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool "
-     "include_self=True) -> Tensor", kFM, scatter_reduce_, "scatter_reduce() in place."},
+     "include_self=True) -> Tensor",
+     kFM, scatter_reduce_, "scatter_reduce() in place."},
     {"masked_scatter(Tensor input, Tensor mask, Tensor source) -> Tensor", kFMI,
      [](Args& a) -> Value { return masked_scatter(a.tensor(0), a.tensor(1), a.tensor(2)); },
      "input with the elements of source, in order, where mask is True."},
@@ -379,7 +414,8 @@ Register rows({
      [](Args& a) -> Value { return take_along_dim(a.tensor(0), a.tensor(1), a.opt_int(2)); },
      "Elements along `dim` at indices that broadcast against input, as argsort gives them."},
     {"fill(Tensor input, Operand value) -> Tensor", kFunction,
-     [](Args& a) -> Value { return fill(a.tensor(0), a.tensor(1)); }, "value in the shape of "
+     [](Args& a) -> Value { return fill(a.tensor(0), a.tensor(1)); },
+     "value in the shape of "
      "input."},
     {"resize_as_(Tensor self, Tensor the_template, *, str? memory_format=None) -> Tensor", kFM,
      [](Args& a) -> Value {
@@ -388,7 +424,8 @@ Register rows({
        resize_out(t, a.tensor(1).shape(), "resize_as_");
        t.bump_version();
        return t;
-     }, "self resized to the shape of the other; new elements are not initialised."},
+     },
+     "self resized to the shape of the other; new elements are not initialised."},
     {"new_empty_strided(Tensor self, int[] size, int[] stride, *, dtype? dtype=None, device? "
      "device=None, bool requires_grad=False, object? layout=None, bool pin_memory=False) -> Tensor",
      kMethod,
@@ -398,11 +435,12 @@ Register rows({
                                 a.given(4) ? a.device(4) : x.device());
        if (!a.flag(5)) return t;
        FB_CHECK(is_inexact(t.dtype()), "Only Tensors of floating point and complex dtype can "
-                "require gradients");
+                                       "require gradients");
        t.make_meta().requires_grad = true;
        return t;
-     }, "empty_strided() with self's dtype and device."},
+     },
+     "empty_strided() with self's dtype and device."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -9,7 +9,7 @@ namespace flambeau {
 namespace {
 
 // Boundaries before v: those less than it, or (right) not greater. All are before a NaN.
-template <bool right, class T>
+template<bool right, class T>
 int64_t count_before(const T* b, int64_t n, T v, const int64_t* order) {
   auto before = [&](int64_t i) {
     T x = b[order ? order[i] : i];
@@ -24,7 +24,7 @@ int64_t count_before(const T* b, int64_t n, T v, const int64_t* order) {
   return at + (n == 1 && before(at));
 }
 
-template <bool right, class T, class I>
+template<bool right, class T, class I>
 void search(const T* b, int64_t n, bool one, const T* v, int64_t width, int64_t total,
             const int64_t* order, I* out) {
   parallel_for(total, 4096, [&](int64_t from, int64_t to) {
@@ -36,16 +36,19 @@ void search(const T* b, int64_t n, bool one, const T* v, int64_t width, int64_t 
 }
 
 void check_sorter(const Tensor& bounds, const Tensor& sorter) {
-  FB_CHECK(sorter.shape() == bounds.shape(), "searchsorted(): boundary and sorter must have the "
-           "same size, but got boundary tensor ", bounds.shape(), " and sorter tensor ",
-           sorter.shape());
-  FB_CHECK(sorter.dtype() == DType::I64, "searchsorted(): sorter must be a tensor of long dtype "
-           "but got dtype ", sorter.dtype());
+  FB_CHECK(sorter.shape() == bounds.shape(),
+           "searchsorted(): boundary and sorter must have the "
+           "same size, but got boundary tensor ",
+           bounds.shape(), " and sorter tensor ", sorter.shape());
+  FB_CHECK(sorter.dtype() == DType::I64,
+           "searchsorted(): sorter must be a tensor of long dtype "
+           "but got dtype ",
+           sorter.dtype());
   const int64_t* s = sorter.data<int64_t>();
   int64_t n = sorter.size(-1);
   for (int64_t i = 0; i < sorter.numel(); ++i)
-    FB_CHECK(s[i] >= 0 && s[i] < n, "searchsorted(): sorter index out of range: ", s[i],
-             " of ", n, " boundaries");
+    FB_CHECK(s[i] >= 0 && s[i] < n, "searchsorted(): sorter index out of range: ", s[i], " of ", n,
+             " boundaries");
 }
 
 struct SearchOptions {
@@ -55,14 +58,16 @@ struct SearchOptions {
 
 Tensor searchsorted(const Tensor& bounds, const Tensor& values, const SearchOptions& o) {
   NoGrad off;
-  FB_CHECK(bounds.dim() && (values.dim() || bounds.dim() == 1), "searchsorted(): input value can "
+  FB_CHECK(bounds.dim() && (values.dim() || bounds.dim() == 1),
+           "searchsorted(): input value can "
            "be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor "
            "dim(",
            bounds.dim(), ") and input value's dim(", values.dim(), ") numel(", values.numel(), ")");
   bool fits = bounds.dim() == 1 || bounds.dim() == values.dim();
   for (int d = 0; fits && bounds.dim() > 1 && d + 1 < bounds.dim(); ++d)
     fits = bounds.shape()[d] == values.shape()[d];
-  FB_CHECK(fits, "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+  FB_CHECK(fits,
+           "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
            "dimensions of boundaries tensor and input value tensor must match, but we got "
            "boundaries tensor ",
            bounds.shape(), " and input value tensor ", values.shape());
@@ -88,8 +93,10 @@ Tensor searchsorted(const Tensor& bounds, const Tensor& values, const SearchOpti
                           : search<false, T, std::remove_pointer_t<decltype(p)>>;
         f(b.data<T>(), n, one, v.data<T>(), std::max<int64_t>(width, 1), v.numel(), places, p);
       };
-      if (o.out_int32) run(out.data<int32_t>());
-      else run(out.data<int64_t>());
+      if (o.out_int32)
+        run(out.data<int32_t>());
+      else
+        run(out.data<int64_t>());
     }
   });
   return out;
@@ -97,7 +104,8 @@ Tensor searchsorted(const Tensor& bounds, const Tensor& values, const SearchOpti
 
 void check_out(Args& a, bool out_int32, const char* op) {
   if (!a.out.defined()) return;
-  FB_CHECK(a.out.dtype() == (out_int32 ? DType::I32 : DType::I64), op, "(): output tensor's "
+  FB_CHECK(a.out.dtype() == (out_int32 ? DType::I32 : DType::I64), op,
+           "(): output tensor's "
            "dtype is wrong, it can only be int32 or int64 depending on whether out_int32 is True, "
            "but it is ",
            a.out.dtype(), " and out_int32 is ", out_int32);
@@ -107,10 +115,12 @@ Value call_searchsorted(Args& a) {
   SearchOptions o{a.flag(2), a.flag(3), a.tensor(5)};
   if (a.given(4)) {
     const std::string& side = a.text(4);
-    FB_CHECK(side == "left" || side == "right", "searchsorted(): side can only be 'left' or "
-             "'right' but got ", side);
+    FB_CHECK(side == "left" || side == "right",
+             "searchsorted(): side can only be 'left' or "
+             "'right' but got ",
+             side);
     FB_CHECK(side == "right" || !o.right, "searchsorted(): side and right can't be set to "
-             "opposites, got side of left while right was True");
+                                          "opposites, got side of left while right was True");
     o.right = side == "right";
   }
   check_out(a, o.out_int32, "searchsorted");
@@ -124,7 +134,7 @@ Value call_bucketize(Args& a) {
   return searchsorted(bounds, a.tensor(0), {a.flag(2), a.flag(3), Tensor()});
 }
 
-template <class W, class T>
+template<class W, class T>
 void count_weights(const T* x, const W* w, int64_t n, W* out) {
   for (int64_t i = 0; i < n; ++i) out[x[i]] += w[i];
 }
@@ -136,12 +146,16 @@ Value bincount(Args& a) {
   FB_CHECK_AS(NotImplemented, is_integer(t.dtype()), "\"bincount_cpu\" not implemented for '",
               t.dtype(), "': the input must hold integers");
   FB_CHECK(least >= 0, "minlength should be >= 0, but it is ", least);
-  FB_CHECK(t.dim() == 1, "bincount only supports 1-d non-negative integral inputs, but the input "
+  FB_CHECK(t.dim() == 1,
+           "bincount only supports 1-d non-negative integral inputs, but the input "
            "is ",
            describe(t));
-  FB_CHECK(!w.defined() || w.shape() == t.shape(), "weights should be 1-d and have the same "
-           "length as input (", n, "), but its shape is ", w.defined() ? w.shape() : Dims{});
-  FB_CHECK_AS(NotImplemented, !t.is_meta(), "bincount: the result's size depends on values, which "
+  FB_CHECK(!w.defined() || w.shape() == t.shape(),
+           "weights should be 1-d and have the same "
+           "length as input (",
+           n, "), but its shape is ", w.defined() ? w.shape() : Dims{});
+  FB_CHECK_AS(NotImplemented, !t.is_meta(),
+              "bincount: the result's size depends on values, which "
               "meta tensors lack");
   if (n == 0) return zeros({least}, DType::I64);
   bool single = w.defined() && w.dtype() == DType::F32;
@@ -155,11 +169,14 @@ Value bincount(Args& a) {
       all |= v[i];
       high = std::max(high, v[i]);
     }
-    FB_CHECK(!std::is_signed_v<T> || all >= T(0), "bincount only supports 1-d non-negative "
+    FB_CHECK(!std::is_signed_v<T> || all >= T(0),
+             "bincount only supports 1-d non-negative "
              "integral inputs, but the input has negative numbers");
     out = zeros({std::max(least, int64_t(high) + 1)}, !w.defined() ? DType::I64 : w.dtype());
-    if (single) count_weights(v, w.data<float>(), n, out.data<float>());
-    else if (w.defined()) count_weights(v, w.data<double>(), n, out.data<double>());
+    if (single)
+      count_weights(v, w.data<float>(), n, out.data<float>());
+    else if (w.defined())
+      count_weights(v, w.data<double>(), n, out.data<double>());
     else
       for (int64_t i = 0, *c = out.data<int64_t>(); i < n; ++i) ++c[v[i]];
   });
@@ -207,12 +224,14 @@ Tensor histc(const Tensor& t, int64_t bins, double low, double high) {
 
 Register rows({
     {"searchsorted(Tensor sorted_sequence, Operand input, *, bool out_int32=False, bool "
-     "right=False, str? side=None, Tensor? sorter=None) -> Tensor", kFO, call_searchsorted,
+     "right=False, str? side=None, Tensor? sorter=None) -> Tensor",
+     kFO, call_searchsorted,
      "Where each value would be put into the sorted last dimension of sorted_sequence: before "
      "equal ones, or after them (right)."},
     {"bucketize(Operand input, Tensor boundaries, *, bool out_int32=False, bool right=False) -> "
      "Tensor",
-     kFO, call_bucketize, "The number of the bucket between sorted boundaries that each value is "
+     kFO, call_bucketize,
+     "The number of the bucket between sorted boundaries that each value is "
      "in."},
     {"bincount(Tensor input, Tensor? weights=None, int minlength=0) -> Tensor", kFM, bincount,
      "How often each of 0, 1, 2 ... occurs, or the sum of its weights."},
@@ -221,5 +240,5 @@ Register rows({
      "Counts in equal bins from min to max (those of the data when both are equal)."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

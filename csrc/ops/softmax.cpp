@@ -9,7 +9,7 @@ namespace flambeau {
 namespace {
 
 // f(offset, n, stride, width): strips of columns of a contiguous tensor seen along dim.
-template <class F>
+template<class F>
 void for_columns(const Dims& shape, int64_t dim, int64_t strip, F&& f) {
   int64_t outer = 1, n = 1, inner = 1;
   for (int d = 0; d < shape.size(); ++d) (d < dim ? outer : d == dim ? n : inner) *= shape[d];
@@ -23,32 +23,36 @@ void for_columns(const Dims& shape, int64_t dim, int64_t strip, F&& f) {
   });
 }
 
-template <class T>
+template<class T>
 void forward(const Tensor& x, const Tensor& y, int64_t dim, bool log) {
   const RowKernels<T>& k = row_kernels<T>();
   const T* src = x.data<T>();
   T* dst = y.data<T>();
   for_columns(x.shape(), dim, RowKernels<T>::kColumns,
               [&](int64_t at, int64_t n, int64_t stride, int64_t width) {
-    if (stride == 1) k.softmax(src + at, dst + at, n, log);
-    else k.softmax_cols(src + at, dst + at, n, stride, width, log);
-  });
+                if (stride == 1)
+                  k.softmax(src + at, dst + at, n, log);
+                else
+                  k.softmax_cols(src + at, dst + at, n, stride, width, log);
+              });
 }
-template <class T>
+template<class T>
 void backward(const Tensor& g, const Tensor& y, const Tensor& out, int64_t dim, bool log) {
   const RowKernels<T>& k = row_kernels<T>();
   const T *gp = g.data<T>(), *yp = y.data<T>();
   T* dst = out.data<T>();
   for_columns(g.shape(), dim, RowKernels<T>::kColumns,
               [&](int64_t at, int64_t n, int64_t stride, int64_t width) {
-    if (stride == 1) k.softmax_backward(gp + at, yp + at, dst + at, n, log);
-    else k.softmax_backward_cols(gp + at, yp + at, dst + at, n, stride, width, log);
-  });
+                if (stride == 1)
+                  k.softmax_backward(gp + at, yp + at, dst + at, n, log);
+                else
+                  k.softmax_backward_cols(gp + at, yp + at, dst + at, n, stride, width, log);
+              });
 }
 
 Tensor dense(const Tensor& t, DType dtype) { return contiguous(to_dtype(t, dtype)); }
 
-struct SoftmaxBackward final : OpOf<SoftmaxBackward> {  // inputs: gradient, output
+struct SoftmaxBackward final : OpOf<SoftmaxBackward> { // inputs: gradient, output
   int64_t dim;
   bool log;
   const char* name() const override {
@@ -60,9 +64,8 @@ struct SoftmaxBackward final : OpOf<SoftmaxBackward> {  // inputs: gradient, out
     DType c = compute_type(in[0].dtype());
     Tensor g = dense(in[0], c), y = dense(in[1], c);
     Tensor r = c == in[0].dtype() ? out[0] : empty(g.shape(), c);
-    dispatch_float(c, name(), [&](auto tag) {
-      backward<typename decltype(tag)::type>(g, y, r, dim, log);
-    });
+    dispatch_float(c, name(),
+                   [&](auto tag) { backward<typename decltype(tag)::type>(g, y, r, dim, log); });
     if (!r.is(out[0])) copy_values(out[0], r);
   }
   Saves saves(const Inputs&) const override { return {3, 0}; }
@@ -98,9 +101,8 @@ struct Softmax final : OpOf<Softmax> {
     NoGrad off;
     DType c = compute_type(out);
     Tensor x = dense(in[0], c), r = c == out ? y[0] : empty(x.shape(), c);
-    dispatch_float(c, name(), [&](auto tag) {
-      forward<typename decltype(tag)::type>(x, r, dim, log);
-    });
+    dispatch_float(c, name(),
+                   [&](auto tag) { forward<typename decltype(tag)::type>(x, r, dim, log); });
     if (!r.is(y[0])) copy_values(y[0], r);
   }
   Saves saves(const Inputs&) const override { return {0, 1}; }
@@ -124,7 +126,7 @@ Tensor run(const Tensor& t, int64_t dim, OptDType dtype, bool log) {
   return apply(std::move(op), {t});
 }
 
-}  // namespace
+} // namespace
 
 Tensor softmax(const Tensor& t, int64_t dim, OptDType dtype) { return run(t, dim, dtype, false); }
 Tensor log_softmax(const Tensor& t, int64_t dim, OptDType dtype) {
@@ -133,14 +135,14 @@ Tensor log_softmax(const Tensor& t, int64_t dim, OptDType dtype) {
 
 namespace {
 
-template <bool log>
+template<bool log>
 Value call(Args& a) {
   return run(a.tensor(0), a.integer(1), a.dtype(2), log);
 }
-Value call_half(Args& a) {  // _softmax(input, dim, half_to_float)
+Value call_half(Args& a) { // _softmax(input, dim, half_to_float)
   return run(a.tensor(0), a.integer(1), a.flag(2) ? OptDType(DType::F32) : OptDType(), false);
 }
-template <bool log>
+template<bool log>
 Value call_backward(Args& a) {
   SoftmaxBackward op;
   op.log = log;
@@ -156,10 +158,12 @@ Register rows({
     {"_softmax(Tensor input, int dim, bool half_to_float) -> Tensor", kFunction, call_half,
      "softmax along `dim`, in float32 from halves when `half_to_float`."},
     {"_softmax_backward_data(Tensor grad_output, Tensor output, int dim, dtype input_dtype) -> "
-     "Tensor", kFunction, call_backward<false>, "Gradient of softmax from its output."},
+     "Tensor",
+     kFunction, call_backward<false>, "Gradient of softmax from its output."},
     {"_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim, dtype input_dtype) -> "
-     "Tensor", kFunction, call_backward<true>, "Gradient of log_softmax from its output."},
+     "Tensor",
+     kFunction, call_backward<true>, "Gradient of log_softmax from its output."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -76,7 +76,7 @@ struct Sort final : OpOf<Sort> {
     values.finish();
     places.finish();
   }
-  template <class T>
+  template<class T>
   static void row(const T* x, int64_t n, bool down, T* v, int64_t* at, uint64_t* words) {
     using K = KeyOf<T>;
     KeyRange<K> range;
@@ -122,8 +122,10 @@ struct TopK final : OpOf<TopK> {
         Scratch<Word<T>> words(count <= kFewBest ? kFewBest : n + count);
         for (int64_t r = b; r < e; ++r) {
           const T* from = src + r * n;
-          if (up) best_of_row<T, true>(from, n, count, words.get());
-          else best_of_row<T, false>(from, n, count, words.get());
+          if (up)
+            best_of_row<T, true>(from, n, count, words.get());
+          else
+            best_of_row<T, false>(from, n, count, words.get());
           for (int64_t i = 0; i < count; ++i) {
             int64_t p = place_of(words.get()[i]);
             at[r * count + i] = p;
@@ -170,20 +172,19 @@ Tensors topk(const Tensor& t, int64_t k, int64_t dim, bool largest) {
 }
 
 Value call_sort(Args& a) { return sort(a.tensor(0), a.integer(1), a.flag(2)); }
-Value call_argsort(Args& a) {
-  return sort(detach(a.tensor(0)), a.integer(1), a.flag(2))[1];
-}
+Value call_argsort(Args& a) { return sort(detach(a.tensor(0)), a.integer(1), a.flag(2))[1]; }
 
 #define FB_SORTED " -> (Tensor values, Tensor indices)"
 Register rows({
     {"sort(Tensor input, int dim=-1, bool descending=False, bool stable=False)" FB_SORTED, kFMO,
-     call_sort, "Elements in order along `dim` and where they were: equal ones keep their order, "
+     call_sort,
+     "Elements in order along `dim` and where they were: equal ones keep their order, "
      "NaN counts as the largest."},
     {"sort(Tensor input, *, bool? stable, int dim=-1, bool descending=False)" FB_SORTED, kFMO,
      [](Args& a) -> Value { return sort(a.tensor(0), a.integer(2), a.flag(3)); },
      "The same with `stable` by keyword."},
-    {"argsort(Tensor input, int dim=-1, bool descending=False, bool stable=False) -> Tensor",
-     kFMO, call_argsort, "Indices that put the elements in order along `dim`; stable."},
+    {"argsort(Tensor input, int dim=-1, bool descending=False, bool stable=False) -> Tensor", kFMO,
+     call_argsort, "Indices that put the elements in order along `dim`; stable."},
     {"msort(Tensor input) -> Tensor", kFMO,
      [](Args& a) -> Value { return sort(a.tensor(0), 0, false)[0]; },
      "Elements in order along the first dimension."},
@@ -193,7 +194,7 @@ Register rows({
      "ones the first."},
 });
 
-}  // namespace
+} // namespace
 
 Tensor sorted_values(const Tensor& t) {
   NoGrad off;
@@ -223,11 +224,13 @@ Tensor sorted_values(const Tensor& t) {
     }
     for (int64_t i = 0; i < n; ++i) {
       v[i] = value_of_key<T>(s[i] + r.low);
-      if constexpr (kHalf<T>) v[i] = s[i] + r.low == 0xffffu ? T(NAN) : v[i];
-      else if constexpr (kFloating<T>) v[i] = s[i] + r.low == ~K(0) ? T(NAN) : v[i];
+      if constexpr (kHalf<T>)
+        v[i] = s[i] + r.low == 0xffffu ? T(NAN) : v[i];
+      else if constexpr (kFloating<T>)
+        v[i] = s[i] + r.low == ~K(0) ? T(NAN) : v[i];
     }
   });
   return out;
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -10,14 +10,16 @@
 
 namespace flambeau {
 
-template <class T>
+template<class T>
 using KeyOf = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
 
-template <class T> constexpr bool kHalf = std::is_same_v<T, f16> || std::is_same_v<T, bf16>;
-template <class T> constexpr bool kFloating = std::is_floating_point_v<T> || kHalf<T>;
+template<class T>
+constexpr bool kHalf = std::is_same_v<T, f16> || std::is_same_v<T, bf16>;
+template<class T>
+constexpr bool kFloating = std::is_floating_point_v<T> || kHalf<T>;
 
 // A larger value has a larger key; NaN has the largest, and the two zeros are equal.
-template <class T>
+template<class T>
 inline KeyOf<T> key_of(T v) {
   using K = KeyOf<T>;
   if constexpr (kHalf<T>) {
@@ -38,7 +40,7 @@ inline KeyOf<T> key_of(T v) {
 }
 
 // The inverse; of floats only where no NaN and no -0 was among the values.
-template <class T>
+template<class T>
 inline T value_of_key(KeyOf<T> k) {
   using K = KeyOf<T>;
   if constexpr (kHalf<T>) {
@@ -55,23 +57,28 @@ inline T value_of_key(KeyOf<T> k) {
   }
 }
 
-template <class T>
+template<class T>
 inline bool is_nan(T v) {
-  if constexpr (kHalf<T>) return float(v) != float(v);
-  else if constexpr (kFloating<T>) return v != v;
-  else return false;
+  if constexpr (kHalf<T>)
+    return float(v) != float(v);
+  else if constexpr (kFloating<T>)
+    return v != v;
+  else
+    return false;
 }
 // NaN and -0: the values that their key does not give back.
-template <class T>
+template<class T>
 inline bool is_odd(T v) {
-  if constexpr (kHalf<T>) return v.bits == 0x8000u || is_nan(v);
+  if constexpr (kHalf<T>)
+    return v.bits == 0x8000u || is_nan(v);
   else if constexpr (kFloating<T>)
     return (v != v) | (std::bit_cast<KeyOf<T>>(v) == KeyOf<T>(1) << (8 * sizeof(T) - 1));
-  else return false;
+  else
+    return false;
 }
 
 // Scratch memory of raw numbers, from the tensors' allocator.
-template <class T>
+template<class T>
 struct Scratch {
   T* p;
   size_t n;
@@ -85,14 +92,14 @@ struct Scratch {
 
 // Least significant digit first, stable: sorts a by bits [from, from + bits); the result lies in
 // a or b, whichever is returned. W: uint32_t or uint64_t.
-template <class W>
+template<class W>
 W* radix_sort(W* a, W* b, int64_t n, int from, int bits) {
-  constexpr int kMost = 8;  // wider digits spread the writes over too many pages
+  constexpr int kMost = 8; // wider digits spread the writes over too many pages
   int passes = (bits + kMost - 1) / kMost;
   if (!passes) return a;
   int width = (bits + passes - 1) / passes, size = 1 << width;
   constexpr int kTables = 8;
-  uint32_t count[kTables << kMost];  // histograms of all passes, made in one walk
+  uint32_t count[kTables << kMost]; // histograms of all passes, made in one walk
   std::fill_n(count, passes * size, 0u);
   W mask = W(size - 1);
   for (int64_t i = 0; i < n; ++i) {
@@ -119,7 +126,7 @@ W* radix_sort(W* a, W* b, int64_t n, int from, int bits) {
 }
 
 // Sorts numbers whose lowest `from` bits are the position: those need no digit of their own.
-template <class W>
+template<class W>
 W* sort_words(W* a, W* b, int64_t n, int from, int bits) {
   if (n <= 96) {
     std::sort(a, a + n);
@@ -129,13 +136,13 @@ W* sort_words(W* a, W* b, int64_t n, int from, int bits) {
 }
 
 // The keys of a row: their range, and whether they are in order already.
-template <class K>
+template<class K>
 struct KeyRange {
   K low = ~K(0), high = 0;
-  bool sorted = true, exact = true;  // exact: keys tell the values
+  bool sorted = true, exact = true; // exact: keys tell the values
   int bits() const { return std::bit_width(K(high - low)); }
 };
-template <class T>
+template<class T>
 KeyRange<KeyOf<T>> key_range(const T* x, int64_t n, KeyOf<T> flip) {
   KeyRange<KeyOf<T>> r;
   KeyOf<T> last = 0;
@@ -155,7 +162,7 @@ KeyRange<KeyOf<T>> key_range(const T* x, int64_t n, KeyOf<T> flip) {
 
 // The stable order of a row's elements: words of (key's leading 32 bits << 32 | position) in
 // order. a and b hold n words each; the result lies in the one returned.
-template <class T>
+template<class T>
 uint64_t* order_row(const T* x, int64_t n, bool descending, uint64_t* a, uint64_t* b,
                     KeyRange<KeyOf<T>>& r) {
   using K = KeyOf<T>;
@@ -184,15 +191,16 @@ uint64_t* order_row(const T* x, int64_t n, bool descending, uint64_t* a, uint64_
 }
 
 // The types that have an order, by C++ type: all but the complex ones.
-template <class F>
+template<class F>
 auto dispatch_ordered(DType t, F&& f) {
   switch (t) {
 #define FB_ORDERED(T) FB_CASE(T)
-    FB_ORDERED(bool) FB_ORDERED(uint8_t) FB_ORDERED(int8_t) FB_ORDERED(int16_t)
-    FB_ORDERED(int32_t) FB_ORDERED(int64_t) FB_ORDERED(uint16_t) FB_ORDERED(uint32_t)
-    FB_ORDERED(uint64_t) FB_ORDERED(f16) FB_ORDERED(bf16) FB_ORDERED(float) FB_ORDERED(double)
+    FB_ORDERED(bool)
+    FB_ORDERED(uint8_t) FB_ORDERED(int8_t) FB_ORDERED(int16_t) FB_ORDERED(int32_t)
+        FB_ORDERED(int64_t) FB_ORDERED(uint16_t) FB_ORDERED(uint32_t) FB_ORDERED(uint64_t)
+            FB_ORDERED(f16) FB_ORDERED(bf16) FB_ORDERED(float) FB_ORDERED(double)
 #undef FB_ORDERED
-    default: FB_NOT_IMPLEMENTED("an order of ", t, " values does not exist");
+                default : FB_NOT_IMPLEMENTED("an order of ", t, " values does not exist");
   }
 }
 
@@ -205,4 +213,4 @@ Tensor put_back(const Tensor& g, const Dims& shape, int64_t dim, const Tensor& a
 // The values in ascending order, as a vector without a history.
 Tensor sorted_values(const Tensor& t);
 
-}  // namespace flambeau
+} // namespace flambeau

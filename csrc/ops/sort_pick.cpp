@@ -9,7 +9,7 @@ namespace {
 enum class Pick : uint8_t { Kth, Median, NanMedian, Mode };
 const char* const kNames[] = {"kthvalue", "median", "nanmedian", "mode"};
 
-template <class T>
+template<class T>
 int64_t median_place(const T* x, int64_t n, bool skip_nan, Word<T>* words) {
   int64_t good = n;
   if constexpr (kFloating<T>) {
@@ -22,7 +22,7 @@ int64_t median_place(const T* x, int64_t n, bool skip_nan, Word<T>* words) {
 }
 
 // The last place of the longest run of equal values; of runs as long, the smallest value's.
-template <class T>
+template<class T>
 int64_t mode_place(const T* x, int64_t n, uint64_t* words) {
   KeyRange<KeyOf<T>> range;
   uint64_t* s = order_row(x, n, false, words, words + n, range);
@@ -49,8 +49,10 @@ struct PickOp final : OpOf<PickOp> {
   Specs infer(const Inputs& in) override {
     Dims s = in[0].shape();
     if (s.size()) {
-      if (keepdim) s[int(dim)] = 1;
-      else s.erase(int(dim));
+      if (keepdim)
+        s[int(dim)] = 1;
+      else
+        s.erase(int(dim));
     }
     return {{s, in[0].dtype()}, {s, DType::I64}};
   }
@@ -70,10 +72,12 @@ struct PickOp final : OpOf<PickOp> {
         Scratch<uint64_t> pairs(what == Pick::Mode ? 2 * n : 0);
         for (int64_t r = b; r < e; ++r) {
           const T* row = src + r * n;
-          if (what == Pick::Mode) at[r] = mode_place(row, n, pairs.get());
+          if (what == Pick::Mode)
+            at[r] = mode_place(row, n, pairs.get());
           else if (what == Pick::Kth)
             at[r] = place_of(select_word(row, n, rank, KeyOf<T>(0), words.get()));
-          else at[r] = median_place(row, n, what == Pick::NanMedian, words.get());
+          else
+            at[r] = median_place(row, n, what == Pick::NanMedian, words.get());
           v[r] = row[at[r]];
         }
       });
@@ -93,7 +97,8 @@ Tensors pick(Pick kind, const Tensor& t, int64_t k, int64_t dim, bool keepdim) {
   PickOp op;
   op.kind = kind;
   op.dim = wrap_dim(dim, t.dim(), op.name());
-  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()), "\"", op.name(), "_cpu\" not implemented "
+  FB_CHECK_AS(NotImplemented, !is_complex(t.dtype()), "\"", op.name(),
+              "_cpu\" not implemented "
               "for '",
               t.dtype(), "': complex numbers have no order");
   FB_CHECK_AS(NotImplemented, t.dtype() != DType::Bool || kind == Pick::Mode, "\"", op.name(),
@@ -126,9 +131,12 @@ struct MedianAll final : OpOf<MedianAll> {
     dispatch_ordered(x.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       if (n == 0) {
-        if constexpr (kFloating<T>) *out[0].data<T>() = T(NAN);
-        else if constexpr (std::is_signed_v<T>) *out[0].data<T>() = std::numeric_limits<T>::min();
-        else *out[0].data<T>() = T(0);
+        if constexpr (kFloating<T>)
+          *out[0].data<T>() = T(NAN);
+        else if constexpr (std::is_signed_v<T>)
+          *out[0].data<T>() = std::numeric_limits<T>::min();
+        else
+          *out[0].data<T>() = T(0);
         return;
       }
       Scratch<Word<T>> words(n);
@@ -161,14 +169,17 @@ Tensor median_all(const Tensor& t, bool skip_nan) {
 #define FB_MEDIAN(name, kind, skip, doc)                                                          \
   {name "(Tensor input) -> Tensor", kFMO,                                                         \
    [](Args& a) -> Value { return median_all(a.tensor(0), skip); }, doc},                          \
-  {name "(Tensor input, int dim, " FB_PICKED, kFMO,                                               \
-   [](Args& a) -> Value { return pick(kind, a.tensor(0), 1, a.integer(1), a.flag(2)); }, doc}
+  {                                                                                               \
+    name "(Tensor input, int dim, " FB_PICKED, kFMO,                                              \
+        [](Args& a) -> Value { return pick(kind, a.tensor(0), 1, a.integer(1), a.flag(2)); }, doc \
+  }
 
 Register rows({
     {"kthvalue(Tensor input, int k, int dim=-1, " FB_PICKED, kFMO,
      [](Args& a) -> Value {
        return pick(Pick::Kth, a.tensor(0), a.integer(1), a.integer(2), a.flag(3));
-     }, "The k-th smallest element along `dim` (from 1), and where it is."},
+     },
+     "The k-th smallest element along `dim` (from 1), and where it is."},
     {"mode(Tensor input, int dim=-1, " FB_PICKED, kFMO,
      [](Args& a) -> Value { return pick(Pick::Mode, a.tensor(0), 1, a.integer(1), a.flag(2)); },
      "The most frequent value along `dim` (of several the smallest), and where it is last."},
@@ -178,5 +189,5 @@ Register rows({
               "The median of what is not NaN, the lower of two. With `dim` also where it is."),
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -8,20 +8,20 @@ namespace flambeau {
 
 // Key above, position below: no two are equal, and of equal keys the first comes first.
 __extension__ typedef unsigned __int128 uint128;
-template <class T>
+template<class T>
 using Word = std::conditional_t<sizeof(T) == 8, uint128, uint64_t>;
 
-template <class T>
+template<class T>
 inline Word<T> word_of(T v, int64_t at, KeyOf<T> flip) {
   return Word<T>(key_of(v) ^ flip) << 32 | Word<T>(at);
 }
-template <class W>
+template<class W>
 inline int64_t place_of(W w) {
   return int64_t(uint32_t(w));
 }
 
 // The word of rank k (from 0). words: room for n.
-template <class T>
+template<class T>
 Word<T> select_word(const T* x, int64_t n, int64_t k, KeyOf<T> flip, Word<T>* words) {
   using K = KeyOf<T>;
   if (n < 2048) {
@@ -50,20 +50,22 @@ Word<T> select_word(const T* x, int64_t n, int64_t k, KeyOf<T> flip, Word<T>* wo
 constexpr int64_t kFewBest = 64;
 
 // Whether any of 32 values may come before `limit`.
-template <class T, bool largest>
+template<class T, bool largest>
 inline bool any_beats(const T* x, T limit) {
   unsigned hit = 0;
   for (int i = 0; i < 32; ++i) {
     if constexpr (kHalf<T>)
       hit |= largest ? !(float(x[i]) <= float(limit)) : !(float(x[i]) >= float(limit));
-    else if constexpr (largest) hit |= !(x[i] <= limit);
-    else hit |= !(x[i] >= limit);
+    else if constexpr (largest)
+      hit |= !(x[i] <= limit);
+    else
+      hit |= !(x[i] >= limit);
   }
   return hit;
 }
 
 // The k best words, best first, in words[0, k). Room: n + k words.
-template <class T, bool largest>
+template<class T, bool largest>
 void gather_best(const T* x, int64_t n, int64_t k, Word<T>* words) {
   constexpr KeyOf<T> flip = largest ? ~KeyOf<T>(0) : 0;
   int64_t m = 0;
@@ -103,7 +105,7 @@ void gather_best(const T* x, int64_t n, int64_t k, Word<T>* words) {
 }
 
 // The same; a small k keeps its words in order as it goes and has room for kFewBest of them.
-template <class T, bool largest>
+template<class T, bool largest>
 void best_of_row(const T* x, int64_t n, int64_t k, Word<T>* words) {
   using K = KeyOf<T>;
   constexpr K flip = largest ? ~K(0) : 0;
@@ -125,4 +127,4 @@ void best_of_row(const T* x, int64_t n, int64_t k, Word<T>* words) {
   for (; i < n; ++i) offer(i);
 }
 
-}  // namespace flambeau
+} // namespace flambeau

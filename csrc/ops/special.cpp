@@ -40,7 +40,7 @@ Tensor chebyshev_u_slope(const Tensor& x, const Tensor& n, const Tensor& y) {
 Tensor angle_vjp(const Tensor& g, const Tensor& z) {
   if (!is_complex(z.dtype())) return zeros_like(g);
   Tensor r2 = square(abs(z)), zero = eq(r2, number(0));
-  Tensor turned = z * weak_scalar(Scalar(0., 1.));  // i z
+  Tensor turned = z * weak_scalar(Scalar(0., 1.)); // i z
   return where(zero, zeros_like(z), turned * (g / where(zero, ones_like(r2), r2)));
 }
 Tensor logit_vjp(const Tensor& g, const Tensor& x, double eps) {
@@ -67,7 +67,7 @@ enum Unary { FB_UNARY_SPECIAL(FB_NAME) };
 enum Binary { FB_BINARY_SPECIAL(FB_NAME) };
 #undef FB_NAME
 
-}  // namespace
+} // namespace
 
 #define FB_FUNCTION(name, ...) FB_UNARY_FUNCTION(name, unary_rows)
 FB_UNARY_SPECIAL(FB_FUNCTION)
@@ -86,7 +86,8 @@ bool is_internal(const char* name) {
 struct RegisterRows {
   RegisterRows() {
     register_rows(unary_rows, special_unary_kernels(), "Tensor input", is_internal);
-    register_rows(binary_rows, special_binary_kernels(), "Operand input, Operand other", is_internal);
+    register_rows(binary_rows, special_binary_kernels(), "Operand input, Operand other",
+                  is_internal);
   }
 } rows_registered;
 
@@ -103,7 +104,8 @@ double largest(DType t) {
 Value nan_to_num(Args& a) {
   Tensor x = a.tensor(0);
   double top = largest(real_of(x.dtype()));
-  double p[3] = {a.given(1) ? a.real(1) : 0, a.given(2) ? a.real(2) : top, a.given(3) ? a.real(3) : -top};
+  double p[3] = {a.given(1) ? a.real(1) : 0, a.given(2) ? a.real(2) : top,
+                 a.given(3) ? a.real(3) : -top};
   if (is_complex(x.dtype())) {
     Tensor parts = view_as_real(x);
     return view_as_complex(elementwise(unary_rows[k_nan_to_num_to], &parts, p, 3));
@@ -112,16 +114,18 @@ Value nan_to_num(Args& a) {
 }
 
 Tensor prelu(const Tensor& x, const Tensor& w) {
-  FB_CHECK(w.dim() <= 1, "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = ",
-           w.dim());
+  FB_CHECK(w.dim() <= 1,
+           "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = ", w.dim());
   FB_CHECK(x.dtype() == w.dtype(), "prelu: Type promoting not supported. Got ", x.dtype(), " and ",
            w.dtype());
   Tensor shaped = w;
   if (w.numel() != 1) {
     int64_t channels = x.dim() > 1 ? x.shape()[1] : 1;
     FB_CHECK(x.dim() > 0, "prelu: Not allow zero-dim input tensor.");
-    FB_CHECK(channels == w.numel(), "prelu: Mismatch of parameter numbers and input channel size. Found "
-             "parameter numbers = ", w.numel(), " and channel size = ", channels, ".");
+    FB_CHECK(channels == w.numel(),
+             "prelu: Mismatch of parameter numbers and input channel size. Found "
+             "parameter numbers = ",
+             w.numel(), " and channel size = ", channels, ".");
     Dims s(x.dim(), 1);
     if (x.dim() > 1) s[1] = w.numel();
     shaped = reshape(w, s);
@@ -143,8 +147,10 @@ struct MakeComplex final : OpOf<MakeComplex> {
   Grads vjp(const Saved&, const Grads& g) override { return {real(g[0]), imag(g[0])}; }
 };
 Tensor make_complex(const Tensor& re, const Tensor& im) {
-  FB_CHECK(is_float(re.dtype()) && re.dtype() != DType::BF16, "Expected both inputs to be Half, Float or "
-           "Double tensors but got ", re.dtype(), " and ", im.dtype());
+  FB_CHECK(is_float(re.dtype()) && re.dtype() != DType::BF16,
+           "Expected both inputs to be Half, Float or "
+           "Double tensors but got ",
+           re.dtype(), " and ", im.dtype());
   FB_CHECK(re.dtype() == im.dtype(), "Expected object of scalar type ", re.dtype(),
            " but got scalar type ", im.dtype(), " for second argument");
   Dims s = broadcast_shapes(re.shape(), im.shape(), "complex");
@@ -160,12 +166,14 @@ Register special({
        Tensor x = a.tensor(1);
        if (p[0] == 0 && !a.out.defined()) return digamma(x);
        return run(k_polygamma_n, x, p, 1, a);
-     }, "The n-th derivative of digamma (DLMF 5.15)."},
+     },
+     "The n-th derivative of digamma (DLMF 5.15)."},
     {"logit(Tensor input, float? eps=None) -> Tensor", kAllForms,
      [](Args& a) -> Value {
        double p[1] = {a.given(1) ? a.real(1) : -1};
        return run(k_logit_eps, a.tensor(0), p, 1, a);
-     }, "log(x / (1 - x)), x first limited to [eps, 1 - eps] when eps is given."},
+     },
+     "log(x / (1 - x)), x first limited to [eps, 1 - eps] when eps is given."},
     {"nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
      kAllForms, nan_to_num, "NaN becomes nan (0), infinities the largest numbers or those given."},
     {"prelu(Tensor input, Tensor weight) -> Tensor", kFM,
@@ -179,22 +187,26 @@ Register special({
        FB_CHECK(is_float(r.dtype()) && r.dtype() == phi.dtype(), "Expected object of scalar type ",
                 r.dtype(), " but got scalar type ", phi.dtype(), " for second argument");
        return make_complex(r * cos(phi), r * sin(phi));
-     }, "abs (cos(angle) + i sin(angle))."},
+     },
+     "abs (cos(angle) + i sin(angle))."},
     {"rsub(Tensor input, Operand other, *, Scalar alpha=1) -> Tensor", kFunction,
      [](Args& a) -> Value {
-       FB_CHECK(a.tensor(0).dtype() != DType::Bool, "Subtraction, the `-` operator, with a bool tensor is "
+       FB_CHECK(a.tensor(0).dtype() != DType::Bool,
+                "Subtraction, the `-` operator, with a bool tensor is "
                 "not supported. If you are trying to invert a mask, use the `~` or `logical_not()` "
                 "operator instead.");
        return sub(a.tensor(1), a.tensor(0), a.scalar(2));
-     }, "other - alpha * input."},
+     },
+     "other - alpha * input."},
     {"fill(Tensor input, Operand value) -> Tensor", kFunction,
      [](Args& a) -> Value {
        Tensor v = a.tensor(1), x = a.tensor(0);
-       FB_CHECK(v.dim() == 0, "fill only supports 0-dimension value tensor but got tensor with ", v.dim(),
-                " dimensions.");
+       FB_CHECK(v.dim() == 0, "fill only supports 0-dimension value tensor but got tensor with ",
+                v.dim(), " dimensions.");
        return clone(expand(to_dtype(v, x.dtype()), x.shape()));
-     }, "A tensor like input filled with value."},
+     },
+     "A tensor like input filled with value."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

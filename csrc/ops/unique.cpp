@@ -24,7 +24,7 @@ Value answer(const Distinct& d, Wanted w) {
 
 // The runs of an order of n things. same(i): whether thing i equals thing i - 1; value(i): what
 // stands for its run; place(i): where it stood before.
-template <class T, class Same, class Get, class Place>
+template<class T, class Same, class Get, class Place>
 void take_runs(int64_t n, DType dtype, Wanted w, Distinct& d, Same&& same, Get&& value,
                Place&& place) {
   int64_t m = n > 0, at = 0;
@@ -56,7 +56,7 @@ void take_runs(int64_t n, DType dtype, Wanted w, Distinct& d, Same&& same, Get&&
 }
 
 // Integers of a small range: a count for each possible value.
-template <class T>
+template<class T>
 void unique_by_table(const T* x, int64_t n, KeyOf<T> low, int64_t size, Wanted w, Distinct& d) {
   Scratch<uint32_t> table(size);
   uint32_t* c = table.get();
@@ -79,7 +79,7 @@ void unique_by_table(const T* x, int64_t n, KeyOf<T> low, int64_t size, Wanted w
   for (int64_t i = 0; i < n; ++i) o[i] = c[key_of(x[i]) - low];
 }
 
-template <class T>
+template<class T>
 void unique_elements(const Tensor& x, Wanted w, Distinct& d) {
   int64_t n = x.numel();
   const T* v = x.data<T>();
@@ -93,8 +93,9 @@ void unique_elements(const Tensor& x, Wanted w, Distinct& d) {
   if (!w.inverse) {
     Tensor s = sorted_values(x);
     const T* p = s.data<T>();
-    return take_runs<T>(n, x.dtype(), w, d, [&](int64_t i) { return p[i] == p[i - 1]; },
-                        [&](int64_t i) { return p[i]; }, stays);
+    return take_runs<T>(
+        n, x.dtype(), w, d, [&](int64_t i) { return p[i] == p[i - 1]; },
+        [&](int64_t i) { return p[i]; }, stays);
   }
   Scratch<uint64_t> words(std::max<int64_t>(2 * n, 1));
   KeyRange<KeyOf<T>> range;
@@ -102,12 +103,13 @@ void unique_elements(const Tensor& x, Wanted w, Distinct& d) {
   auto place = [&](int64_t i) { return int64_t(uint32_t(s[i])); };
   auto value = [&](int64_t i) { return v[place(i)]; };
   if (range.exact && range.bits() <= 32)
-    take_runs<T>(n, x.dtype(), w, d, [&](int64_t i) { return s[i] >> 32 == s[i - 1] >> 32; }, value,
-                 place);
+    take_runs<T>(
+        n, x.dtype(), w, d, [&](int64_t i) { return s[i] >> 32 == s[i - 1] >> 32; }, value, place);
   else
-    take_runs<T>(n, x.dtype(), w, d, [&](int64_t i) {
-      return s[i] >> 32 == s[i - 1] >> 32 && value(i) == value(i - 1);
-    }, value, place);
+    take_runs<T>(
+        n, x.dtype(), w, d,
+        [&](int64_t i) { return s[i] >> 32 == s[i - 1] >> 32 && value(i) == value(i - 1); }, value,
+        place);
 }
 
 // The slices of t along dim as contiguous rows.
@@ -115,12 +117,14 @@ Tensor slices_along(const Tensor& t, int64_t dim, const char* op) {
   FB_CHECK_INDEX(t.dim(), op, "(): Dimension specified as ", dim, " but tensor has no dimensions");
   int empty_dims = 0;
   for (int64_t s : t.shape()) empty_dims += s == 0;
-  FB_CHECK(!empty_dims || (empty_dims == 1 && t.shape()[int(dim)] == 0), op, ": There are 0 sized "
-           "dimensions, and they aren't selected, so unique cannot be applied to ", describe(t));
+  FB_CHECK(!empty_dims || (empty_dims == 1 && t.shape()[int(dim)] == 0), op,
+           ": There are 0 sized "
+           "dimensions, and they aren't selected, so unique cannot be applied to ",
+           describe(t));
   return contiguous(movedim(t, {dim}, {0}));
 }
 
-template <class T>
+template<class T>
 bool equal_rows(const T* a, const T* b, int64_t width) {
   for (int64_t i = 0; i < width; ++i)
     if (a[i] != b[i]) return false;
@@ -128,7 +132,7 @@ bool equal_rows(const T* a, const T* b, int64_t width) {
 }
 
 // Distinct rows of x: neighbours only, or all of them in lexicographic order.
-template <class T>
+template<class T>
 Distinct unique_rows(const Tensor& t, int64_t dim, const Tensor& x, bool consecutive, Wanted w) {
   int64_t n = x.shape()[0], width = n ? x.numel() / n : 0;
   const T* v = x.data<T>();
@@ -164,7 +168,8 @@ Value unique_along(const Tensor& t, int64_t dim, bool consecutive, Wanted w) {
 }
 
 void refuse_meta(const Tensor& t, const char* op) {
-  FB_CHECK_AS(NotImplemented, !t.is_meta(), op, ": the result's size depends on values, which meta "
+  FB_CHECK_AS(NotImplemented, !t.is_meta(), op,
+              ": the result's size depends on values, which meta "
               "tensors lack");
 }
 
@@ -179,9 +184,8 @@ Value unique(Args& a) {
   if (a.given(4)) return unique_along(t, a.integer(4), false, w);
   Distinct d;
   Tensor x = view(contiguous(t), {t.numel()});
-  dispatch_ordered(x.dtype(), [&](auto tag) {
-    unique_elements<typename decltype(tag)::type>(x, w, d);
-  });
+  dispatch_ordered(x.dtype(),
+                   [&](auto tag) { unique_elements<typename decltype(tag)::type>(x, w, d); });
   if (w.inverse) d.inverse = view(d.inverse, t.shape());
   return answer(d, w);
 }
@@ -197,8 +201,9 @@ Value unique_consecutive(Args& a) {
   dispatch_all(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* v = x.data<T>();
-    take_runs<T>(x.numel(), x.dtype(), w, d, [&](int64_t i) { return v[i] == v[i - 1]; },
-                 [&](int64_t i) { return v[i]; }, [](int64_t i) { return i; });
+    take_runs<T>(
+        x.numel(), x.dtype(), w, d, [&](int64_t i) { return v[i] == v[i - 1]; },
+        [&](int64_t i) { return v[i]; }, [](int64_t i) { return i; });
     if (w.inverse) d.inverse = view(d.inverse, t.shape());
   });
   return answer(d, w);
@@ -213,5 +218,5 @@ Register rows({
      "The elements (slices along `dim`) without repeats that follow each other."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

@@ -16,7 +16,7 @@ using ViewVjp = Tensor (*)(const Tensor& g, const Dims& shape, const Dims& a, co
 struct View final : OpOf<View> {
   const char* label;
   ViewVjp back;
-  Dims shape, a, b;  // of the input; parameters of `back`
+  Dims shape, a, b; // of the input; parameters of `back`
   View(const char* label, const Tensor& in, ViewVjp back, Dims a = {}, Dims b = {})
       : label(label), back(back), shape(in.shape()), a(std::move(a)), b(std::move(b)) {}
   const char* name() const override { return label; }
@@ -32,7 +32,7 @@ Tensor make_view(const char* label, const Tensor& t, const Dims& shape, const Di
 }
 
 // Gradient of a window: zeros with g written into it.
-struct SliceScatter final : OpOf<SliceScatter> {  // zeros(shape) with the slice set to in[0]
+struct SliceScatter final : OpOf<SliceScatter> { // zeros(shape) with the slice set to in[0]
   Dims shape;
   int64_t dim, start, step;
   const char* name() const override { return "slice_backward"; }
@@ -46,19 +46,19 @@ struct SliceScatter final : OpOf<SliceScatter> {  // zeros(shape) with the slice
   }
   Grads vjp(const Saved&, const Grads& g) override {
     int64_t n = 0, size = shape[int(dim)];
-    n = size;  // the end of the slice, clipped by slice() itself
+    n = size; // the end of the slice, clipped by slice() itself
     return {slice(g[0], dim, start, std::min(n, end), step)};
   }
   int64_t end = 0;
 };
 
-}  // namespace
+} // namespace
 
 // as_strided and its adjoints ----------------------------------------------------------------
 
 namespace {
 
-int64_t span_of(const Dims& shape, const Dims& strides) {  // elements from first to last
+int64_t span_of(const Dims& shape, const Dims& strides) { // elements from first to last
   int64_t last = 0;
   for (int i = 0; i < shape.size(); ++i) {
     if (shape[i] == 0) return 0;
@@ -76,7 +76,8 @@ struct AsStridedBackward final : OpOf<AsStridedBackward> {
   void cpu(const Inputs& in, Outputs& out) override {
     int64_t low = std::min(base_offset, offset);
     int64_t n = std::max(base_offset + span_of(base_shape, base_strides),
-                         offset + span_of(shape, strides)) - low;
+                         offset + span_of(shape, strides)) -
+                low;
     Tensor flat = zeros({n}, in[0].dtype());
     accumulate(alias_as(flat, shape, strides, offset - low), in[0]);
     copy_values(out[0], alias_as(flat, base_shape, base_strides, base_offset - low));
@@ -123,7 +124,7 @@ struct AsStrided final : OpOf<AsStrided> {
   }
 };
 
-}  // namespace
+} // namespace
 
 Tensor as_strided(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset) {
   FB_CHECK(shape.size() == strides.size(), "mismatch in length of strides and shape: ", strides,
@@ -133,11 +134,14 @@ Tensor as_strided(const Tensor& t, const Dims& shape, const Dims& strides, int64
              strides);
   FB_CHECK(offset >= 0, "Tensor: invalid storage offset ", offset);
   int64_t n = numel_of(shape);
-  FB_CHECK(n == 0 || size_t((offset + span_of(shape, strides)) * t.itemsize()) <= t.storage().nbytes,
+  FB_CHECK(n == 0 ||
+               size_t((offset + span_of(shape, strides)) * t.itemsize()) <= t.storage().nbytes,
            "setStorage: sizes ", shape, ", strides ", strides, ", storage offset ", offset,
            ", and itemsize ", t.itemsize(), " requiring a storage size of ",
-           (offset + span_of(shape, strides)) * t.itemsize(), " are out of bounds for storage of "
-           "size ", int64_t(t.storage().nbytes));
+           (offset + span_of(shape, strides)) * t.itemsize(),
+           " are out of bounds for storage of "
+           "size ",
+           int64_t(t.storage().nbytes));
   AsStrided op;
   op.base_shape = t.shape();
   op.base_strides = t.strides();
@@ -149,13 +153,15 @@ Tensor as_strided(const Tensor& t, const Dims& shape, const Dims& strides, int64
 }
 
 Specs AsStridedScatter::infer(const Inputs& in) {
-  return {{in[0].shape(), in[0].dtype(), is_dense(in[0].shape(), base_strides) ? base_strides : Dims{}}};
+  return {{in[0].shape(), in[0].dtype(),
+           is_dense(in[0].shape(), base_strides) ? base_strides : Dims{}}};
 }
 void AsStridedScatter::cpu(const Inputs& in, Outputs& out) {
   // Through a flat copy of the memory the base spans, whatever its strides.
   int64_t low = std::min(base_offset, offset);
   int64_t n = std::max(base_offset + span_of(in[0].shape(), base_strides),
-                       offset + span_of(shape, strides)) - low;
+                       offset + span_of(shape, strides)) -
+              low;
   Tensor flat = zeros({n}, in[0].dtype());
   Tensor base = alias_as(flat, in[0].shape(), base_strides, base_offset - low);
   copy_values(base, in[0]);
@@ -263,11 +269,12 @@ Tensor back_slice(const Tensor& g, const Dims& shape, const Dims& a, const Dims&
   return apply(std::move(op), {g});
 }
 
-}  // namespace
+} // namespace
 
 Tensor view(const Tensor& t, const Dims& shape) {
   Dims r = resolve_shape(t, shape, "view"), s;
-  FB_CHECK(view_strides(t, r, s), "view size is not compatible with input tensor's size and stride "
+  FB_CHECK(view_strides(t, r, s),
+           "view size is not compatible with input tensor's size and stride "
            "(at least one dimension spans across two contiguous subspaces): the tensor has shape ",
            t.shape(), " and strides ", t.strides(), ", the view would be ", r,
            ". Use .reshape(...) instead.");
@@ -281,7 +288,8 @@ Tensor reshape(const Tensor& t, const Dims& shape) {
 }
 
 Tensor permute(const Tensor& t, const Dims& dims) {
-  FB_CHECK(dims.size() == t.dim(), "permute(sparse_coo): number of dimensions in the tensor input "
+  FB_CHECK(dims.size() == t.dim(),
+           "permute(sparse_coo): number of dimensions in the tensor input "
            "does not match the length of the desired ordering of dimensions i.e. input.dim() = ",
            t.dim(), " is not equal to len(dims) = ", dims.size());
   Dims d = wrap_dims(dims, t.dim(), "permute"), shape, strides;
@@ -314,15 +322,17 @@ Tensor t(const Tensor& x) {
 
 Tensor expand(const Tensor& t, const Dims& shape) {
   int shift = shape.size() - t.dim();
-  FB_CHECK(shift >= 0, "expand(", describe(t), ", size=", shape, "): the number of sizes provided (",
-           shape.size(), ") must be greater or equal to the number of dimensions in the tensor (",
-           t.dim(), ")");
+  FB_CHECK(shift >= 0, "expand(", describe(t), ", size=", shape,
+           "): the number of sizes provided (", shape.size(),
+           ") must be greater or equal to the number of dimensions in the tensor (", t.dim(), ")");
   Dims r = shape, s(shape.size(), 0);
   for (int i = 0; i < r.size(); ++i) {
     int64_t size = i < shift ? 1 : t.shape()[i - shift];
     if (r[i] == -1) {
-      FB_CHECK(i >= shift, "expand(", describe(t), ", size=", shape, "): The expanded size of the "
-               "tensor (-1) isn't allowed in a leading, non-existing dimension ", i);
+      FB_CHECK(i >= shift, "expand(", describe(t), ", size=", shape,
+               "): The expanded size of the "
+               "tensor (-1) isn't allowed in a leading, non-existing dimension ",
+               i);
       r[i] = size;
     }
     FB_CHECK(r[i] == size || size == 1, "The expanded size of the tensor (", r[i],
@@ -362,8 +372,10 @@ Tensor select(const Tensor& t, int64_t dim, int64_t index) {
   FB_CHECK_INDEX(t.dim() > 0, "select() cannot be applied to a 0-dim tensor.");
   int d = int(wrap_dim(dim, t.dim(), "select"));
   int64_t n = t.shape()[d];
-  FB_CHECK_INDEX(index >= -n && index < n, "select(): index ", index, " out of range for tensor of "
-                 "size ", t.shape(), " at dimension ", d);
+  FB_CHECK_INDEX(index >= -n && index < n, "select(): index ", index,
+                 " out of range for tensor of "
+                 "size ",
+                 t.shape(), " at dimension ", d);
   if (index < 0) index += n;
   Dims shape = t.shape(), strides = t.strides();
   int64_t offset = t.offset() + index * strides[d];
@@ -395,8 +407,8 @@ Tensor narrow(const Tensor& t, int64_t dim, int64_t start, int64_t length) {
   FB_CHECK_INDEX(start >= -n && start <= n, "start out of range (expected to be in range of [", -n,
                  ", ", n, "], but got ", start, ")");
   if (start < 0) start += n;
-  FB_CHECK(start + length <= n, "start (", start, ") + length (", length, ") exceeds dimension size (",
-           n, ").");
+  FB_CHECK(start + length <= n, "start (", start, ") + length (", length,
+           ") exceeds dimension size (", n, ").");
   return slice(t, dim, start, start + length, 1);
 }
 
@@ -423,7 +435,7 @@ namespace {
 Tensor strided_view(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset) {
   return as_strided(t, shape, strides, offset);
 }
-}  // namespace
+} // namespace
 
 Tensor diagonal(const Tensor& t, int64_t offset, int64_t dim1, int64_t dim2) {
   int a = int(wrap_dim(dim1, t.dim(), "diagonal")), b = int(wrap_dim(dim2, t.dim(), "diagonal"));
@@ -480,8 +492,10 @@ Tensors split(const Tensor& t, const Dims& sizes, int64_t dim) {
   int d = int(wrap_dim(dim, t.dim(), "split"));
   int64_t total = 0, at = 0, n = t.shape()[d];
   for (int64_t s : sizes) {
-    FB_CHECK(s >= 0, "split_with_sizes expects split_sizes have only non-negative entries, but got "
-             "split_sizes=", sizes);
+    FB_CHECK(s >= 0,
+             "split_with_sizes expects split_sizes have only non-negative entries, but got "
+             "split_sizes=",
+             sizes);
     total += s;
   }
   FB_CHECK(total == n, "split_with_sizes expects split_sizes to sum exactly to ", n,
@@ -500,8 +514,10 @@ Tensors split(const Tensor& t, int64_t size, int64_t dim) {
   FB_CHECK(t.dim() > 0, "split expects at least a 1-dimensional tensor");
   int64_t n = t.size(dim);
   FB_CHECK(size >= 0, "split expects split_size be non-negative, but got split_size=", size);
-  FB_CHECK(size > 0 || n == 0, "split_size can only be 0 if dimension size is 0, but got dimension "
-           "size of ", n);
+  FB_CHECK(size > 0 || n == 0,
+           "split_size can only be 0 if dimension size is 0, but got dimension "
+           "size of ",
+           n);
   Dims sizes;
   if (n == 0) sizes.push_back(0);
   for (int64_t at = 0; at < n; at += size) sizes.push_back(std::min(size, n - at));
@@ -542,7 +558,7 @@ struct ViewAsComplex final : OpOf<ViewAsComplex> {
   void cpu(const Inputs&, Outputs&) override {}
   Grads vjp(const Saved&, const Grads& g) override { return {view_as_real(g[0])}; }
 };
-}  // namespace
+} // namespace
 
 Tensor view_as_real(const Tensor& t) {
   FB_CHECK(is_complex(t.dtype()), "view_as_real is only supported for complex tensors");
@@ -556,23 +572,23 @@ Tensor view_as_real(const Tensor& t) {
 Tensor view_as_complex(const Tensor& t) {
   FB_CHECK(t.dtype() == DType::F32 || t.dtype() == DType::F64,
            "view_as_complex is only supported for floating point tensors, but got a tensor of "
-           "scalar type: ", t.dtype());
-  FB_CHECK(t.dim() > 0 && t.shape()[t.dim() - 1] == 2, "Tensor must have a last dimension of size 2");
+           "scalar type: ",
+           t.dtype());
+  FB_CHECK(t.dim() > 0 && t.shape()[t.dim() - 1] == 2,
+           "Tensor must have a last dimension of size 2");
   FB_CHECK(t.strides()[t.dim() - 1] == 1, "Tensor must have a last dimension with stride 1");
   Dims shape = t.shape(), strides;
   shape.pop_back();
   for (int i = 0; i < shape.size(); ++i) {
     FB_CHECK(t.strides()[i] % 2 == 0, "Tensor must have a stride divisible by 2 for all but last "
-             "dimension");
+                                      "dimension");
     strides.push_back(t.strides()[i] / 2);
   }
   FB_CHECK(t.offset() % 2 == 0, "Tensor must have a storage_offset divisible by 2");
   ViewAsComplex op;
   return finish_view(op, t, alias_bytes(t, complex_of(t.dtype()), shape, strides, t.offset() / 2));
 }
-Tensor real(const Tensor& t) {
-  return is_complex(t.dtype()) ? select(view_as_real(t), -1, 0) : t;
-}
+Tensor real(const Tensor& t) { return is_complex(t.dtype()) ? select(view_as_real(t), -1, 0) : t; }
 Tensor imag(const Tensor& t) {
   FB_CHECK(is_complex(t.dtype()), "imag is not implemented for tensors with non-complex dtypes.");
   return select(view_as_real(t), -1, 1);
@@ -590,8 +606,8 @@ Tensor view_dtype(const Tensor& t, DType dtype) {
              dtype, " (different element sizes), but got ", strides[t.dim() - 1]);
     int last = t.dim() - 1;
     auto scale = [&](int64_t& v, const char* what) {
-      FB_CHECK(v * from % to == 0, what, " must be divisible by ", to / std::max(from, 1), " to view ",
-               t.dtype(), " as ", dtype, " (different element sizes), but got ", v);
+      FB_CHECK(v * from % to == 0, what, " must be divisible by ", to / std::max(from, 1),
+               " to view ", t.dtype(), " as ", dtype, " (different element sizes), but got ", v);
       v = v * from / to;
     };
     scale(shape[last], "self.size(-1)");
@@ -618,4 +634,4 @@ Tensor sum_to(const Tensor& t, const Dims& shape) {
   return shift ? view(contiguous(s), shape) : s;
 }
 
-}  // namespace flambeau
+} // namespace flambeau

@@ -15,7 +15,8 @@ Tensor unflatten(const Tensor& t, int64_t dim, const Dims& sizes) {
   FB_CHECK(unknown ? known > 0 && n % known == 0 : known == n, "unflatten: Provided sizes ", sizes,
            " don't multiply up to the size of dim ", d, " (", n, ") in the input tensor");
   for (int i = 0; i < t.dim(); ++i) {
-    if (i != d) shape.push_back(t.shape()[i]);
+    if (i != d)
+      shape.push_back(t.shape()[i]);
     else
       for (int64_t s : sizes) shape.push_back(s == -1 ? n / known : s);
   }
@@ -23,8 +24,8 @@ Tensor unflatten(const Tensor& t, int64_t dim, const Dims& sizes) {
 }
 
 Tensor matrix_t(const Tensor& x, const char* op) {
-  FB_CHECK(x.dim() >= 2, "tensor.", op, " is only supported on matrices or batches of matrices. Got ",
-           x.dim(), "-D tensor.");
+  FB_CHECK(x.dim() >= 2, "tensor.", op,
+           " is only supported on matrices or batches of matrices. Got ", x.dim(), "-D tensor.");
   return transpose(x, -2, -1);
 }
 
@@ -94,11 +95,13 @@ Register views({
     {"_slice(Tensor self, int dim, int? start=None, int? end=None, int step=1) -> Tensor", kMethod,
      [](Args& a) -> Value {
        return slice(a.tensor(0), a.integer(1), a.opt_int(2), a.opt_int(3), a.integer(4));
-     }, "self[start:end:step] along dim."},
+     },
+     "self[start:end:step] along dim."},
     {"narrow(Tensor input, int dim, Operand start, int length) -> Tensor", kFM,
      [](Args& a) -> Value {
        return narrow(a.tensor(0), a.integer(1), item(a.tensor(2)).to_int(), a.integer(3));
-     }, "`length` elements along dim, from start."},
+     },
+     "`length` elements along dim, from start."},
     {"flatten(Tensor input, int start_dim=0, int end_dim=-1) -> Tensor", kFM,
      [](Args& a) -> Value { return flatten(a.tensor(0), a.integer(1), a.integer(2)); },
      "Dimensions start_dim to end_dim merged into one."},
@@ -110,11 +113,11 @@ Register views({
     {"diagonal(Tensor input, int offset=0, int dim1=0, int dim2=1) -> Tensor", kFM,
      [](Args& a) -> Value {
        return diagonal(a.tensor(0), a.integer(1), a.integer(2), a.integer(3));
-     }, "The diagonal of two dimensions, as the last one."},
+     },
+     "The diagonal of two dimensions, as the last one."},
     {"unfold(Tensor self, int dimension, int size, int step) -> Tensor", kMethod,
-     [](Args& a) -> Value {
-       return unfold(a.tensor(0), a.integer(1), a.integer(2), a.integer(3));
-     }, "Sliding windows of `size` along a dimension, as a new last dimension."},
+     [](Args& a) -> Value { return unfold(a.tensor(0), a.integer(1), a.integer(2), a.integer(3)); },
+     "Sliding windows of `size` along a dimension, as a new last dimension."},
     {"movedim(Tensor input, int[1] source, int[1] destination) -> Tensor", kFM,
      [](Args& a) -> Value { return movedim(a.tensor(0), a.dims(1), a.dims(2)); },
      "Dimensions moved to other places."},
@@ -125,16 +128,21 @@ Register views({
      [](Args& a) -> Value {
        Tensor t = a.tensor(0);
        return as_strided(t, a.dims(1), a.dims(2), a.given(3) ? a.integer(3) : t.offset());
-     }, "A view with any sizes and strides of the underlying storage."},
+     },
+     "A view with any sizes and strides of the underlying storage."},
     {"as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int? "
-     "storage_offset=None) -> Tensor", kFM,
+     "storage_offset=None) -> Tensor",
+     kFM,
      [](Args& a) -> Value {
        Tensor t = a.tensor(0), s = a.tensor(1);
-       FB_CHECK(s.shape() == a.dims(2), "expected src to have a size equal to the slice of self. "
-                "src size = ", s.shape(), ", slice size = ", a.dims(2));
+       FB_CHECK(s.shape() == a.dims(2),
+                "expected src to have a size equal to the slice of self. "
+                "src size = ",
+                s.shape(), ", slice size = ", a.dims(2));
        return as_strided_scatter(t, to_dtype(s, t.dtype()), a.dims(2), a.dims(3),
                                  a.given(4) ? a.integer(4) : t.offset());
-     }, "input with the strided window replaced by src."},
+     },
+     "input with the strided window replaced by src."},
     {"split(Tensor tensor, int split_size_or_sections, int dim=0) -> Tensor()", kFM,
      [](Args& a) -> Value { return split(a.tensor(0), a.integer(1), a.integer(2)); },
      "Views of split_size along dim."},
@@ -148,12 +156,11 @@ Register views({
      [](Args& a) -> Value { return chunk(a.tensor(0), a.integer(1), a.integer(2)); },
      "At most `chunks` views along dim."},
     {"unbind(Tensor input, int dim=0) -> Tensor()", kFM,
-     [](Args& a) -> Value { return unbind(a.tensor(0), a.integer(1)); },
-     "All slices along dim."},
-    {"real(Tensor input) -> Tensor", kFunction,
-     [](Args& a) -> Value { return real(a.tensor(0)); }, "The real part, as a view."},
-    {"imag(Tensor input) -> Tensor", kFunction,
-     [](Args& a) -> Value { return imag(a.tensor(0)); }, "The imaginary part, as a view."},
+     [](Args& a) -> Value { return unbind(a.tensor(0), a.integer(1)); }, "All slices along dim."},
+    {"real(Tensor input) -> Tensor", kFunction, [](Args& a) -> Value { return real(a.tensor(0)); },
+     "The real part, as a view."},
+    {"imag(Tensor input) -> Tensor", kFunction, [](Args& a) -> Value { return imag(a.tensor(0)); },
+     "The imaginary part, as a view."},
     {"view_as_real(Tensor input) -> Tensor", kFunction,
      [](Args& a) -> Value { return view_as_real(a.tensor(0)); },
      "Complex values as pairs in a new last dimension."},
@@ -167,8 +174,9 @@ Register views({
        FB_CHECK(can_sum_to(a.tensor(0).shape(), a.dims(1)), "size {", a.dims(1),
                 "} is not expandable to size {", a.tensor(0).shape(), "}.");
        return sum_to(a.tensor(0), a.dims(1));
-     }, "The inverse of broadcasting: sums over what was repeated."},
+     },
+     "The inverse of broadcasting: sums over what was repeated."},
 });
 
-}  // namespace
-}  // namespace flambeau
+} // namespace
+} // namespace flambeau

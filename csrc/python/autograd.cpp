@@ -20,16 +20,16 @@ PyTypeObject* NodeType;
 namespace {
 
 struct PyNode {
-  PyObject_HEAD
-  Node* node;
+  PyObject_HEAD Node* node;
   PyObject* dict;
 };
 
 // A Python callable as a hook.
 struct PyHook final : Hook {
   PyObject* fn;
-  bool on_tensor_result;  // false: the result is ignored (post-accumulate hooks)
-  PyHook(PyObject* f, int64_t n, bool r = true) : fn(Obj::borrow(f).release()), on_tensor_result(r) {
+  bool on_tensor_result; // false: the result is ignored (post-accumulate hooks)
+  PyHook(PyObject* f, int64_t n, bool r = true)
+      : fn(Obj::borrow(f).release()), on_tensor_result(r) {
     id = n;
   }
   ~PyHook() override { Py_DECREF(fn); }
@@ -41,8 +41,8 @@ struct PyHook final : Hook {
     FB_CHECK_TYPE(is_tensor(r.get()), "expected a Tensor, but hook returned '",
                   Py_TYPE(r.get())->tp_name, "'");
     Tensor t = tensor_of(r.get());
-    FB_CHECK(t.shape() == g.shape(), "hook '", Py_TYPE(fn)->tp_name, "' has changed the size of value: ",
-             g.shape(), " to ", t.shape());
+    FB_CHECK(t.shape() == g.shape(), "hook '", Py_TYPE(fn)->tp_name,
+             "' has changed the size of value: ", g.shape(), " to ", t.shape());
     return t;
   }
   Grads call_node(const Grads& in, const Grads& out) override {
@@ -76,7 +76,8 @@ struct FunctionNode final : Node {
   PyObject *ctx, *run;
   std::string label;
   bool materialize = true;
-  FunctionNode(PyObject* c, PyObject* r) : ctx(Obj::borrow(c).release()), run(Obj::borrow(r).release()) {}
+  FunctionNode(PyObject* c, PyObject* r)
+      : ctx(Obj::borrow(c).release()), run(Obj::borrow(r).release()) {}
   ~FunctionNode() override {
     Py_XDECREF(ctx);
     Py_XDECREF(run);
@@ -104,14 +105,17 @@ struct FunctionNode final : Node {
     Py_ssize_t n = PyTuple_GET_SIZE(seq.get());
     for (Py_ssize_t i = next.size(); i < n; ++i)
       FB_CHECK(PyTuple_GET_ITEM(seq.get(), i) == Py_None, "function ", label,
-               " returned an incorrect number of gradients (expected ", next.size(), ", got ", n, ")");
+               " returned an incorrect number of gradients (expected ", next.size(), ", got ", n,
+               ")");
     FB_CHECK(n >= next.size(), "function ", label,
-             " returned an incorrect number of gradients (expected ", next.size(), ", got ", n, ")");
+             " returned an incorrect number of gradients (expected ", next.size(), ", got ", n,
+             ")");
     Grads out;
     for (int i = 0; i < next.size(); ++i) {
       PyObject* o = PyTuple_GET_ITEM(seq.get(), i);
-      FB_CHECK_TYPE(o == Py_None || is_tensor(o), "function ", label, " returned a gradient of type ",
-                    Py_TYPE(o)->tp_name, " at position ", i, ": a Tensor or None is expected");
+      FB_CHECK_TYPE(o == Py_None || is_tensor(o), "function ", label,
+                    " returned a gradient of type ", Py_TYPE(o)->tp_name, " at position ", i,
+                    ": a Tensor or None is expected");
       out.push_back(is_tensor(o) ? tensor_of(o) : Tensor());
     }
     return out;
@@ -166,7 +170,7 @@ PyObject* add_node_hook(PyObject* self, PyObject* fn, bool pre) {
 }
 PyObject* node_add_hook(PyObject* self, PyObject* fn) { return add_node_hook(self, fn, false); }
 PyObject* node_add_prehook(PyObject* self, PyObject* fn) { return add_node_hook(self, fn, true); }
-template <class L>
+template<class L>
 void drop(L& list, int64_t id) {
   for (size_t i = 0; i < list.size(); ++i)
     if (list[i]->id == id) {
@@ -183,17 +187,20 @@ PyObject* node_remove_hook(PyObject* self, PyObject* id) {
 }
 PyMethodDef node_methods[] = {
     {"name", node_name, METH_NOARGS, "The node's name, such as 'AddBackward0'."},
-    {"_sequence_nr", node_sequence, METH_NOARGS, "When it was made: later nodes have larger numbers."},
+    {"_sequence_nr", node_sequence, METH_NOARGS,
+     "When it was made: later nodes have larger numbers."},
     {"_add_hook", node_add_hook, METH_O, nullptr},
     {"_add_prehook", node_add_prehook, METH_O, nullptr},
     {"_remove_hook", node_remove_hook, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 PyGetSetDef node_getset[] = {
-    {"next_functions", node_next, nullptr, "The nodes of the inputs, with their output numbers.", nullptr},
+    {"next_functions", node_next, nullptr, "The nodes of the inputs, with their output numbers.",
+     nullptr},
     {"variable", node_variable, nullptr, "The leaf of an AccumulateGrad node.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
-PyMemberDef node_members[] = {{"__dictoffset__", T_PYSSIZET, offsetof(PyNode, dict), READONLY, nullptr},
-                              {nullptr, 0, 0, 0, nullptr}};
+PyMemberDef node_members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(PyNode, dict), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr}};
 PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
                             {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
                             {Py_tp_methods, node_methods},
@@ -201,9 +208,9 @@ PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc
                             {Py_tp_members, node_members},
                             {Py_tp_doc, const_cast<char*>("A node of the recorded graph.")},
                             {0, nullptr}};
-PyType_Spec node_spec = {"flambeau.autograd.Node", sizeof(PyNode), 0,
-                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                         node_slots};
+PyType_Spec node_spec = {
+    "flambeau.autograd.Node", sizeof(PyNode), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_slots};
 
 // Module functions ----------------------------------------------------------------------------
 
@@ -224,7 +231,8 @@ PyObject* f_set_anomaly(PyObject*, PyObject* args) {
   Py_RETURN_NONE;
 }
 PyObject* f_anomaly(PyObject*, PyObject*) {
-  return Py_BuildValue("(NN)", PyBool_FromLong(anomaly_enabled()), PyBool_FromLong(anomaly_checks_nan()));
+  return Py_BuildValue("(NN)", PyBool_FromLong(anomaly_enabled()),
+                       PyBool_FromLong(anomaly_checks_nan()));
 }
 
 Tensors list_of_tensors(PyObject* o, const char* what, bool none_allowed) {
@@ -244,7 +252,8 @@ PyObject* f_run_backward(PyObject*, PyObject* args) {
   FB_TRY
   PyObject *roots, *grads, *inputs;
   int keep, create, accumulate, unused;
-  if (!PyArg_ParseTuple(args, "OOOpppp", &roots, &grads, &inputs, &keep, &create, &accumulate, &unused))
+  if (!PyArg_ParseTuple(args, "OOOpppp", &roots, &grads, &inputs, &keep, &create, &accumulate,
+                        &unused))
     return nullptr;
   BackwardOptions o{bool(keep), bool(create), bool(accumulate), bool(unused)};
   Tensors r = list_of_tensors(roots, "outputs", false), g = list_of_tensors(grads, "grads", true),
@@ -266,8 +275,8 @@ PyObject* f_attach_function(PyObject*, PyObject* a) {
   PyObject *ctx, *run, *args, *outs, *saved, *dirty, *frozen;
   const char* name;
   int materialize;
-  if (!PyArg_ParseTuple(a, "OOsO!O!OOOp", &ctx, &run, &name, &PyTuple_Type, &args, &PyTuple_Type, &outs,
-                        &saved, &dirty, &frozen, &materialize))
+  if (!PyArg_ParseTuple(a, "OOsO!O!OOOp", &ctx, &run, &name, &PyTuple_Type, &args, &PyTuple_Type,
+                        &outs, &saved, &dirty, &frozen, &materialize))
     return nullptr;
   auto* node = new FunctionNode(ctx, run);
   Ref<Node> ref = Ref<Node>::adopt(node);
@@ -300,9 +309,11 @@ PyObject* f_attach_function(PyObject*, PyObject* a) {
       if (!skip) set_history(carrier, ref, int(i));
       record_inplace(t, carrier);
     } else if (is_input || t.requires_grad()) {
-      t = alias(t);  // an input handed back is a view of it
-      if (!skip) set_history(t, ref, int(i));
-      else node->outputs.push_back({t.shape(), t.dtype(), t.device()});
+      t = alias(t); // an input handed back is a view of it
+      if (!skip)
+        set_history(t, ref, int(i));
+      else
+        node->outputs.push_back({t.shape(), t.dtype(), t.device()});
     } else if (skip) {
       node->outputs.push_back({t.shape(), t.dtype(), t.device()});
     } else {
@@ -317,8 +328,8 @@ PyObject* f_attach_function(PyObject*, PyObject* a) {
       node->saved.push_back({});
       continue;
     }
-    FB_CHECK_TYPE(is_tensor(o), "save_for_backward can only save variables, but argument ", int64_t(i),
-                  " is of type ", Py_TYPE(o)->tp_name);
+    FB_CHECK_TYPE(is_tensor(o), "save_for_backward can only save variables, but argument ",
+                  int64_t(i), " is of type ", Py_TYPE(o)->tp_name);
     Py_ssize_t at = among(outs, o);
     node->save(tensor_of(o), at >= 0 && among(args, o) < 0, int(at < 0 ? 0 : at));
   }
@@ -333,8 +344,8 @@ std::string user_line() {
   for (int depth = 0; f && depth < 6; ++depth) {
     PyCodeObject* code = PyFrame_GetCode(f);
     text = "  File \"" + std::string(PyUnicode_AsUTF8(code->co_filename)) + "\", line " +
-           std::to_string(PyFrame_GetLineNumber(f)) + ", in " + PyUnicode_AsUTF8(code->co_name) + "\n" +
-           text;
+           std::to_string(PyFrame_GetLineNumber(f)) + ", in " + PyUnicode_AsUTF8(code->co_name) +
+           "\n" + text;
     Py_DECREF(code);
     PyFrameObject* back = PyFrame_GetBack(f);
     Py_DECREF(f);
@@ -347,7 +358,8 @@ std::string user_line() {
 PyMethodDef functions[] = {
     {"is_grad_enabled", f_grad_enabled, METH_NOARGS, "Whether operations are recorded."},
     {"_set_grad_enabled", f_set_grad, METH_O, nullptr},
-    {"is_inference_mode_enabled", f_inference_enabled, METH_NOARGS, "Whether inference_mode is on."},
+    {"is_inference_mode_enabled", f_inference_enabled, METH_NOARGS,
+     "Whether inference_mode is on."},
     {"_set_inference_enabled", f_set_inference, METH_O, nullptr},
     {"_set_anomaly", f_set_anomaly, METH_VARARGS, nullptr},
     {"_anomaly", f_anomaly, METH_NOARGS, nullptr},
@@ -365,8 +377,8 @@ PyObject* m_backward(PyObject* self, PyObject* args, PyObject* kwargs) {
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOpO", const_cast<char**>(names), &grad, &retain,
                                    &create, &inputs))
     return nullptr;
-  FB_CHECK_TYPE(grad == Py_None || is_tensor(grad), "gradients can be either Tensors or None, but got ",
-                Py_TYPE(grad)->tp_name);
+  FB_CHECK_TYPE(grad == Py_None || is_tensor(grad),
+                "gradients can be either Tensors or None, but got ", Py_TYPE(grad)->tp_name);
   BackwardOptions o;
   o.create_graph = create;
   o.keep_graph = retain == Py_None ? bool(create) : bool(PyObject_IsTrue(retain));
@@ -449,18 +461,21 @@ PyObject* m_remove_hook(PyObject* self, PyObject* id) {
   FB_CATCH(nullptr)
 }
 
-}  // namespace
+} // namespace
 
 PyMethodDef autograd_tensor_methods[] = {
     {"backward", reinterpret_cast<PyCFunction>(m_backward), METH_VARARGS | METH_KEYWORDS,
-     "backward(gradient=None, retain_graph=None, create_graph=False, inputs=None): gradients of this "
+     "backward(gradient=None, retain_graph=None, create_graph=False, inputs=None): gradients of "
+     "this "
      "tensor, times `gradient`, are added to .grad of the leaves."},
     {"detach", m_detach, METH_NOARGS, "The same memory, outside of the graph."},
     {"detach_", m_detach_, METH_NOARGS, "Takes the tensor out of the graph."},
-    {"requires_grad_", reinterpret_cast<PyCFunction>(m_requires_grad_), METH_FASTCALL | METH_KEYWORDS,
+    {"requires_grad_", reinterpret_cast<PyCFunction>(m_requires_grad_),
+     METH_FASTCALL | METH_KEYWORDS,
      "requires_grad_(requires_grad=True): sets the flag and returns the tensor."},
     {"retain_grad", m_retain_grad, METH_NOARGS, "Makes backward keep .grad of a non-leaf."},
-    {"_add_hook", reinterpret_cast<PyCFunction>(m_add_hook), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"_add_hook", reinterpret_cast<PyCFunction>(m_add_hook), METH_FASTCALL | METH_KEYWORDS,
+     nullptr},
     {"_remove_hook", m_remove_hook, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
@@ -470,9 +485,9 @@ static PyTypeObject* node_type(const std::string& name) {
   PyTypeObject*& t = types[name];
   if (!t) {
     static PyType_Slot none[] = {{0, nullptr}};
-    const char* full = strdup(("flambeau.autograd." + name).c_str());  // the type keeps it
-    PyType_Spec s = {full, sizeof(PyNode), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                     none};
+    const char* full = strdup(("flambeau.autograd." + name).c_str()); // the type keeps it
+    PyType_Spec s = {full, sizeof(PyNode), 0,
+                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, none};
     Obj bases(Py_BuildValue("(O)", NodeType));
     t = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpecWithBases(&s, bases.get())));
   }
@@ -513,4 +528,4 @@ void add_autograd(PyObject* m) {
   };
 }
 
-}  // namespace flambeau::py
+} // namespace flambeau::py

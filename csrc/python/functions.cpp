@@ -1,7 +1,7 @@
 // Registered functions as Python callables: signatures parsed once, arguments by signature.
 #include <algorithm>
-#include <map>
 #include <cstring>
+#include <map>
 #include <memory>
 
 #include "../autograd/node.h"
@@ -13,7 +13,18 @@ namespace flambeau::py {
 namespace {
 
 enum class Type : uint8_t {
-  Tensor, Operand, Scalar, Int, Float, Bool, Str, DType, Device, Object, Generator, Ints,
+  Tensor,
+  Operand,
+  Scalar,
+  Int,
+  Float,
+  Bool,
+  Str,
+  DType,
+  Device,
+  Object,
+  Generator,
+  Ints,
   Tensors
 };
 
@@ -21,10 +32,10 @@ struct Param {
   std::string name;
   PyObject* name_obj = nullptr;
   Type type;
-  bool optional = false;   // None allowed
+  bool optional = false; // None allowed
   bool required = true;
   bool keyword_only = false;
-  int length = 0;          // int[2]: one int stands for all; -1: int[*]
+  int length = 0; // int[2]: one int stands for all; -1: int[*]
   Arg fallback;
   Dims fallback_dims;
   std::string fallback_text;
@@ -36,15 +47,14 @@ struct Signature {
   int positional = 0;
   bool tuple_result = false, list_result = false;
   std::vector<std::string> result_names;
-  PyTypeObject* result_type = nullptr;  // a named tuple
+  PyTypeObject* result_type = nullptr; // a named tuple
   std::string text;
 };
 
 enum class Form : uint8_t { Plain, Inplace };
 
 struct FunctionObject {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   std::vector<Signature>* signatures;
   PyObject* name;
   Form form;
@@ -88,10 +98,10 @@ struct Reader {
 
 Type type_named(const std::string& t, const std::string& schema) {
   static const std::map<std::string, Type> types = {
-      {"Tensor", Type::Tensor}, {"Operand", Type::Operand}, {"Scalar", Type::Scalar},
-      {"int", Type::Int},       {"float", Type::Float},     {"bool", Type::Bool},
-      {"str", Type::Str},       {"dtype", Type::DType},     {"device", Type::Device},
-      {"object", Type::Object},  {"generator", Type::Generator}};
+      {"Tensor", Type::Tensor}, {"Operand", Type::Operand},    {"Scalar", Type::Scalar},
+      {"int", Type::Int},       {"float", Type::Float},        {"bool", Type::Bool},
+      {"str", Type::Str},       {"dtype", Type::DType},        {"device", Type::Device},
+      {"object", Type::Object}, {"generator", Type::Generator}};
   auto it = types.find(t);
   FB_CHECK(it != types.end(), "unknown type '", t, "' in signature ", schema);
   return it->second;
@@ -102,30 +112,33 @@ void read_default(Param& p, const std::string& text) {
   if (text == "None") return;
   p.fallback.given = true;
   switch (p.type) {
-    case Type::Bool: p.fallback.flag = text == "True"; break;
-    case Type::Str: p.fallback_text = text.substr(1, text.size() - 2); break;
-    case Type::Int: p.fallback.scalar = Scalar(int64_t(std::stoll(text))); break;
-    case Type::Float: p.fallback.scalar = Scalar(std::stod(text)); break;
-    case Type::Scalar: case Type::Operand:
-      p.fallback.scalar = text.find_first_of(".einf") == std::string::npos
-                              ? Scalar(int64_t(std::stoll(text))) : Scalar(std::stod(text));
-      break;
-    case Type::Ints: {
-      if (text[0] != '[') {
-        p.fallback_dims = Dims(std::max(p.length, 1), std::stoll(text));
-        break;
-      }
-      std::string num;
-      for (char c : text) {
-        if (isdigit(c) || c == '-') num += c;
-        else if (!num.empty()) {
-          p.fallback_dims.push_back(std::stoll(num));
-          num.clear();
-        }
-      }
+  case Type::Bool: p.fallback.flag = text == "True"; break;
+  case Type::Str: p.fallback_text = text.substr(1, text.size() - 2); break;
+  case Type::Int: p.fallback.scalar = Scalar(int64_t(std::stoll(text))); break;
+  case Type::Float: p.fallback.scalar = Scalar(std::stod(text)); break;
+  case Type::Scalar:
+  case Type::Operand:
+    p.fallback.scalar = text.find_first_of(".einf") == std::string::npos
+                            ? Scalar(int64_t(std::stoll(text)))
+                            : Scalar(std::stod(text));
+    break;
+  case Type::Ints: {
+    if (text[0] != '[') {
+      p.fallback_dims = Dims(std::max(p.length, 1), std::stoll(text));
       break;
     }
-    default: fail(ErrorKind::Runtime, "default '", text, "' not understood");
+    std::string num;
+    for (char c : text) {
+      if (isdigit(c) || c == '-')
+        num += c;
+      else if (!num.empty()) {
+        p.fallback_dims.push_back(std::stoll(num));
+        num.clear();
+      }
+    }
+    break;
+  }
+  default: fail(ErrorKind::Runtime, "default '", text, "' not understood");
   }
 }
 
@@ -169,8 +182,10 @@ Signature read_signature(const FunctionRow& row) {
       }
     } else {
       r.word();
-      if (r.take("[]")) sig.list_result = true;
-      else if (r.take("()")) sig.tuple_result = true;
+      if (r.take("[]"))
+        sig.list_result = true;
+      else if (r.take("()"))
+        sig.tuple_result = true;
     }
   }
   return sig;
@@ -198,7 +213,7 @@ bool tensors_from(PyObject* o, Tensors& out) {
   return true;
 }
 
-const char* format_name(PyObject* o) {  // flambeau.channels_last and its kin are strings
+const char* format_name(PyObject* o) { // flambeau.channels_last and its kin are strings
   return PyUnicode_Check(o) ? PyUnicode_AsUTF8(o) : nullptr;
 }
 
@@ -210,65 +225,68 @@ bool convert(const Param& p, PyObject* o, Arg& arg, Args& all) {
   }
   arg.given = true;
   switch (p.type) {
-    case Type::Tensor:
-      if (!is_tensor(o)) return false;
+  case Type::Tensor:
+    if (!is_tensor(o)) return false;
+    arg.tensor = impl_of(o);
+    return true;
+  case Type::Operand:
+    if (is_tensor(o)) {
       arg.tensor = impl_of(o);
       return true;
-    case Type::Operand:
-      if (is_tensor(o)) {
-        arg.tensor = impl_of(o);
-        return true;
-      }
-      if (!scalar_from(o, arg.scalar)) return false;
-      all.held.push_back(weak_scalar(arg.scalar));
-      arg.tensor = all.held.back().impl();
-      return true;
-    case Type::Scalar: return scalar_from(o, arg.scalar);
-    case Type::Float:
-      if (PyComplex_Check(o)) return false;
-      if (!scalar_from(o, arg.scalar)) return false;
-      return true;
-    case Type::Int: {
-      int64_t v;
-      if (PyBool_Check(o) || !index_from(o, v)) return false;
-      arg.scalar = Scalar(v);
-      return true;
     }
-    case Type::Bool:
-      if (PyBool_Check(o)) arg.flag = o == Py_True;
-      else if (!strcmp(Py_TYPE(o)->tp_name, "numpy.bool") || !strcmp(Py_TYPE(o)->tp_name, "numpy.bool_"))
-        arg.flag = PyObject_IsTrue(o) == 1;
-      else return false;
-      return true;
-    case Type::Str: {
-      const char* s = format_name(o);
-      if (!s) return false;
-      arg.pool = int(all.text_pool.size());
-      all.text_pool.emplace_back(s);
-      return true;
+    if (!scalar_from(o, arg.scalar)) return false;
+    all.held.push_back(weak_scalar(arg.scalar));
+    arg.tensor = all.held.back().impl();
+    return true;
+  case Type::Scalar: return scalar_from(o, arg.scalar);
+  case Type::Float:
+    if (PyComplex_Check(o)) return false;
+    if (!scalar_from(o, arg.scalar)) return false;
+    return true;
+  case Type::Int: {
+    int64_t v;
+    if (PyBool_Check(o) || !index_from(o, v)) return false;
+    arg.scalar = Scalar(v);
+    return true;
+  }
+  case Type::Bool:
+    if (PyBool_Check(o))
+      arg.flag = o == Py_True;
+    else if (!strcmp(Py_TYPE(o)->tp_name, "numpy.bool") ||
+             !strcmp(Py_TYPE(o)->tp_name, "numpy.bool_"))
+      arg.flag = PyObject_IsTrue(o) == 1;
+    else
+      return false;
+    return true;
+  case Type::Str: {
+    const char* s = format_name(o);
+    if (!s) return false;
+    arg.pool = int(all.text_pool.size());
+    all.text_pool.emplace_back(s);
+    return true;
+  }
+  case Type::DType: return dtype_from(o, arg.dtype);
+  case Type::Device: return device_from(o, arg.device);
+  case Type::Object: arg.object = o; return true;
+  case Type::Generator: return (arg.object = generator_state(o)) != nullptr;
+  case Type::Tensors: {
+    Tensors ts;
+    if (!tensors_from(o, ts)) return false;
+    arg.pool = int(all.tensors_pool.size());
+    all.tensors_pool.push_back(std::move(ts));
+    return true;
+  }
+  case Type::Ints: {
+    Dims d;
+    int64_t one;
+    if (!dims_from(o, d)) {
+      if (p.length == 0 || PyBool_Check(o) || !index_from(o, one)) return false;
+      d = Dims(p.length > 0 ? p.length : 1, one);
     }
-    case Type::DType: return dtype_from(o, arg.dtype);
-    case Type::Device: return device_from(o, arg.device);
-    case Type::Object: arg.object = o; return true;
-    case Type::Generator: return (arg.object = generator_state(o)) != nullptr;
-    case Type::Tensors: {
-      Tensors ts;
-      if (!tensors_from(o, ts)) return false;
-      arg.pool = int(all.tensors_pool.size());
-      all.tensors_pool.push_back(std::move(ts));
-      return true;
-    }
-    case Type::Ints: {
-      Dims d;
-      int64_t one;
-      if (!dims_from(o, d)) {
-        if (p.length == 0 || PyBool_Check(o) || !index_from(o, one)) return false;
-        d = Dims(p.length > 0 ? p.length : 1, one);
-      }
-      arg.pool = all.dims_pool.size();
-      all.dims_pool.push_back(std::move(d));
-      return true;
-    }
+    arg.pool = all.dims_pool.size();
+    all.dims_pool.push_back(std::move(d));
+    return true;
+  }
   }
   return false;
 }
@@ -287,7 +305,6 @@ void use_default(const Param& p, Arg& arg, Args& all) {
     arg.tensor = all.held.back().impl();
   }
 }
-
 
 PyObject *s_out, *s_axis, *s_keepdims, *s_dim, *s_keepdim, *s_input, *s_self, *s_x1, *s_a;
 
@@ -324,9 +341,9 @@ bool parse(const Signature& sig, PyObject* const* args, Py_ssize_t n, PyObject* 
     const Param& p = sig.params[size_t(i)];
     if (p.type == Type::Ints && p.length == -1) {
       int64_t first;
-      bool loose = !PyTuple_Check(args[at]) && !PyList_Check(args[at]) &&
-                   !PyBool_Check(args[at]) && index_from(args[at], first);
-      if (loose) {  // the sizes as separate arguments
+      bool loose = !PyTuple_Check(args[at]) && !PyList_Check(args[at]) && !PyBool_Check(args[at]) &&
+                   index_from(args[at], first);
+      if (loose) { // the sizes as separate arguments
         Dims d;
         int64_t v;
         while (at < n && !PyBool_Check(args[at]) && index_from(args[at], v)) {
@@ -366,7 +383,7 @@ bool parse(const Signature& sig, PyObject* const* args, Py_ssize_t n, PyObject* 
     if (set >> i & 1) continue;
     const Param& p = sig.params[size_t(i)];
     if (p.type == Type::Ints && p.length == -1 && p.required && nk + n <= 1) {
-      all.list[i].given = true;  // zeros(), x.view(): no sizes at all
+      all.list[i].given = true; // zeros(), x.view(): no sizes at all
       all.list[i].pool = all.dims_pool.size();
       all.dims_pool.push_back({});
       continue;
@@ -413,7 +430,8 @@ PyObject* wrap_value(const Signature& sig, const Value& v) {
   if (auto* ts = std::get_if<Tensors>(&v)) {
     if (sig.result_type) {
       PyObject* r = check(PyStructSequence_New(sig.result_type));
-      for (size_t i = 0; i < ts->size(); ++i) PyStructSequence_SetItem(r, Py_ssize_t(i), wrap((*ts)[i]));
+      for (size_t i = 0; i < ts->size(); ++i)
+        PyStructSequence_SetItem(r, Py_ssize_t(i), wrap((*ts)[i]));
       return r;
     }
     return wrap_list(*ts, sig.list_result);
@@ -428,9 +446,10 @@ PyObject* wrap_value(const Signature& sig, const Value& v) {
 void write_out(const std::string& name, const Tensor& out, const Tensor& result) {
   FB_CHECK(can_cast(result.dtype(), out.dtype()), "result type ", result.dtype(),
            " can't be cast to the desired output type ", out.dtype());
-  FB_CHECK(!result.requires_grad() && !(grad_enabled() && out.requires_grad()), name,
-           "(): functions with out=... arguments don't support automatic differentiation, but one of "
-           "the arguments requires grad.");
+  FB_CHECK(
+      !result.requires_grad() && !(grad_enabled() && out.requires_grad()), name,
+      "(): functions with out=... arguments don't support automatic differentiation, but one of "
+      "the arguments requires grad.");
   resize_out(out, result.shape(), name.c_str());
   copy_values(out, result);
   out.bump_version();
@@ -440,7 +459,7 @@ void write_out(const std::string& name, const Tensor& out, const Tensor& result)
 Value inplace_by_copy(const Signature& sig, Args& all, const std::string& name) {
   Tensor self = all.tensor(0);
   check_inplace(self, name.c_str());
-  Tensor before;  // the derivative may read the operand that is about to be overwritten
+  Tensor before; // the derivative may read the operand that is about to be overwritten
   if (grad_enabled() && self.requires_grad()) {
     before = clone(self);
     all.list[0].tensor = before.impl();
@@ -479,20 +498,21 @@ PyObject* run(FunctionObject* f, const Signature& sig, Args& all) {
     return wrap(out);
   }
   auto* ts = std::get_if<Tensors>(&v);
-  FB_CHECK(ts && ts->size() == outs.size(), name, ": out= takes as many tensors as the function "
+  FB_CHECK(ts && ts->size() == outs.size(), name,
+           ": out= takes as many tensors as the function "
            "returns");
   for (size_t i = 0; i < outs.size(); ++i) write_out(name, outs[i], (*ts)[i]);
   return wrap_value(sig, Value(outs));
 }
 
-}  // namespace
+} // namespace
 
 bool overrides_functions(PyTypeObject* t) {
   static PyObject* attr = PyUnicode_InternFromString("__torch_function__");
   static struct {
     PyTypeObject* type;
     unsigned version;
-  } plain[8];  // types seen not to override, while their attributes stay as they were
+  } plain[8]; // types seen not to override, while their attributes stay as they were
   static int next_plain = 0;
   if (t == TensorType || !(t->tp_flags & Py_TPFLAGS_HEAPTYPE)) return false;
   for (auto& p : plain)
@@ -524,7 +544,8 @@ PyObject* overridden(PyObject* f, PyObject* const* args, Py_ssize_t n, PyObject*
       PyTuple_SET_ITEM(tuple.get(), j, Obj::borrow(args[j]).release());
     for (Py_ssize_t k = 0; k < nk; ++k)
       PyDict_SetItem(kw.get(), PyTuple_GET_ITEM(kwnames, k), args[n + k]);
-    return PyObject_CallFunctionObjArgs(method.get(), f, types.get(), tuple.get(), kw.get(), nullptr);
+    return PyObject_CallFunctionObjArgs(method.get(), f, types.get(), tuple.get(), kw.get(),
+                                        nullptr);
   }
   return nullptr;
 }
@@ -546,23 +567,23 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
     if (parse(sig, args, n, kwnames, all, out && (sig.row->forms & kOut))) return run(f, sig, all);
   }
   no_match(f, args, n, kwnames);
-  }
-  catch (Error& e) {
-    // The text of an error begins with the function's name, unless it has it already.
-    const char* name = PyUnicode_AsUTF8(reinterpret_cast<FunctionObject*>(self)->name);
-    if (e.kind != ErrorKind::Python && e.text.find(name) == std::string::npos)
-      e.text = std::string(name) + "(): " + e.text;
-    try {
-      throw;
-    } catch (...) {
-      set_exception();
-    }
-    return nullptr;
-  }
-  catch (...) {
+}
+catch (Error& e) {
+  // The text of an error begins with the function's name, unless it has it already.
+  const char* name = PyUnicode_AsUTF8(reinterpret_cast<FunctionObject*>(self)->name);
+  if (e.kind != ErrorKind::Python && e.text.find(name) == std::string::npos)
+    e.text = std::string(name) + "(): " + e.text;
+  try {
+    throw;
+  } catch (...) {
     set_exception();
-    return nullptr;
   }
+  return nullptr;
+}
+catch (...) {
+  set_exception();
+  return nullptr;
+}
 }
 
 PyObject* function_get(PyObject* self, PyObject* obj, PyObject*) {
@@ -570,7 +591,8 @@ PyObject* function_get(PyObject* self, PyObject* obj, PyObject*) {
   return PyMethod_New(self, obj);
 }
 PyObject* function_repr(PyObject* self) {
-  return PyUnicode_FromFormat("<function flambeau.%U>", reinterpret_cast<FunctionObject*>(self)->name);
+  return PyUnicode_FromFormat("<function flambeau.%U>",
+                              reinterpret_cast<FunctionObject*>(self)->name);
 }
 PyObject* function_name(PyObject* self, void*) {
   return Obj::borrow(reinterpret_cast<FunctionObject*>(self)->name).release();
@@ -631,7 +653,7 @@ PyMethodDef module_methods[] = {
      "Counts up (True) or down (False) the scopes in which subclasses do not intercept."},
     {nullptr, nullptr, 0, nullptr}};
 
-}  // namespace
+} // namespace
 
 PyObject* function_named(const char* name) {
   auto it = by_name->find(name);
@@ -668,7 +690,7 @@ void add_functions(PyObject* m) {
       sigs.back().result_type = named_tuple(name, sigs.back().result_names);
   }
   auto with = [](const std::vector<Signature>& all, unsigned form) {
-    auto* some = new std::vector<Signature>;  // lives as long as the function
+    auto* some = new std::vector<Signature>; // lives as long as the function
     for (const Signature& s : all)
       if (s.row->forms & form) some->push_back(s);
     return some;
@@ -682,8 +704,9 @@ void add_functions(PyObject* m) {
     if (!methods->empty() && !one)
       publish(m, name, make_function(name, methods, Form::Plain), kMethod);
     auto* inplace = with(all, kInplace);
-    if (!inplace->empty()) publish(m, name + "_", make_function(name + "_", inplace, Form::Inplace), kFM);
+    if (!inplace->empty())
+      publish(m, name + "_", make_function(name + "_", inplace, Form::Inplace), kFM);
   }
 }
 
-}  // namespace flambeau::py
+} // namespace flambeau::py

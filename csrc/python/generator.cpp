@@ -13,8 +13,7 @@ PyTypeObject* GeneratorType;
 namespace {
 
 struct PyGenerator {
-  PyObject_HEAD
-  PhiloxState* state;  // own, or the process's default
+  PyObject_HEAD PhiloxState* state; // own, or the process's default
   PhiloxState own;
 };
 PhiloxState& state_of(PyObject* o) { return *reinterpret_cast<PyGenerator*>(o)->state; }
@@ -78,8 +77,10 @@ PyObject* set_state(PyObject* self, PyObject* o) {
   FB_CHECK_TYPE(is_tensor(o), "expected a ByteTensor as the generator's state, but got ",
                 Py_TYPE(o)->tp_name);
   Tensor t = contiguous(tensor_of(o));
-  FB_CHECK(t.dtype() == DType::U8 && t.numel() == 16, "RNG state must be a uint8 tensor of 16 elements, "
-           "as get_state() gives, not ", t);
+  FB_CHECK(t.dtype() == DType::U8 && t.numel() == 16,
+           "RNG state must be a uint8 tensor of 16 elements, "
+           "as get_state() gives, not ",
+           t);
   std::memcpy(&state_of(self), t.bytes(), 16);
   return Obj::borrow(self).release();
   FB_CATCH(nullptr)
@@ -137,11 +138,9 @@ PyType_Slot slots[] = {
     {0, nullptr}};
 PyType_Spec spec = {"flambeau.Generator", sizeof(PyGenerator), 0, Py_TPFLAGS_DEFAULT, slots};
 
-}  // namespace
+} // namespace
 
-void* generator_state(PyObject* o) {
-  return Py_TYPE(o) == GeneratorType ? &state_of(o) : nullptr;
-}
+void* generator_state(PyObject* o) { return Py_TYPE(o) == GeneratorType ? &state_of(o) : nullptr; }
 
 void add_generator(PyObject* m) {
   GeneratorType = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&spec)));
@@ -151,4 +150,4 @@ void add_generator(PyObject* m) {
   check(PyModule_AddObjectRef(m, "default_generator", reinterpret_cast<PyObject*>(g)));
 }
 
-}  // namespace flambeau::py
+} // namespace flambeau::py

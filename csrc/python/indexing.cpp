@@ -25,8 +25,8 @@ Obj as_index(PyObject* o) {
 }
 
 struct Indexed {
-  Tensor view;       // after the basic part
-  Tensors advanced;  // one per dimension of view; undefined where none
+  Tensor view;      // after the basic part
+  Tensors advanced; // one per dimension of view; undefined where none
   bool has_advanced = false;
 };
 
@@ -34,8 +34,8 @@ Tensor reversed_slice(const Tensor& t, int dim, PyObject* s) {
   Py_ssize_t start, stop, step;
   check(PySlice_Unpack(s, &start, &stop, &step));
   Py_ssize_t n = PySlice_AdjustIndices(t.shape()[dim], &start, &stop, step);
-  Tensor forward = n == 0 ? slice(t, dim, 0, 0, 1)
-                          : slice(t, dim, start + (n - 1) * step, start + 1, -step);
+  Tensor forward =
+      n == 0 ? slice(t, dim, 0, 0, 1) : slice(t, dim, start + (n - 1) * step, start + 1, -step);
   return flip(forward, {dim});
 }
 
@@ -46,7 +46,9 @@ Tensor sliced(const Tensor& t, int dim, PyObject* s) {
   Obj plain;
   // 0-d tensors may stand for the bounds.
   if (is_tensor(sl->start) || is_tensor(sl->stop) || is_tensor(sl->step)) {
-    auto number = [](PyObject* o) { return is_tensor(o) ? wrap(item(tensor_of(o))) : Obj::borrow(o).release(); };
+    auto number = [](PyObject* o) {
+      return is_tensor(o) ? wrap(item(tensor_of(o))) : Obj::borrow(o).release();
+    };
     Obj a(number(sl->start)), b(number(sl->stop)), c(number(sl->step));
     plain = Obj(check(PySlice_New(a.get(), b.get(), c.get())));
     s = plain.get();
@@ -64,8 +66,10 @@ Tensor sliced(const Tensor& t, int dim, PyObject* s) {
 
 Indexed resolve(const Tensor& self, PyObject* index) {
   Obj items;
-  if (PyTuple_Check(index)) items = Obj::borrow(index);
-  else items = Obj(check(PyTuple_Pack(1, index)));
+  if (PyTuple_Check(index))
+    items = Obj::borrow(index);
+  else
+    items = Obj(check(PyTuple_Pack(1, index)));
   Py_ssize_t n = PyTuple_GET_SIZE(items.get());
   int used = 0;
   bool ellipsis = false;
@@ -74,8 +78,9 @@ Indexed resolve(const Tensor& self, PyObject* index) {
     PyObject* o = PyTuple_GET_ITEM(items.get(), i);
     int64_t v;
     bool keep = o == Py_None || o == Py_Ellipsis || PyBool_Check(o) || PySlice_Check(o) ||
-                (!is_tensor(o) && index_from(o, v)) || (is_tensor(o) && impl_of(o)->shape.empty() &&
-                 !is_mask(tensor_of(o)) && is_integral(impl_of(o)->dtype));
+                (!is_tensor(o) && index_from(o, v)) ||
+                (is_tensor(o) && impl_of(o)->shape.empty() && !is_mask(tensor_of(o)) &&
+                 is_integral(impl_of(o)->dtype));
     list.push_back(keep ? Obj::borrow(o) : as_index(o));
     if (o == Py_Ellipsis) {
       FB_CHECK_INDEX(!ellipsis, "an index can only have a single ellipsis ('...')");
@@ -106,8 +111,10 @@ Indexed resolve(const Tensor& self, PyObject* index) {
       r.has_advanced = true;
       ++dim;
     } else if (!is_tensor(o) || (impl_of(o)->shape.empty() && !is_mask(tensor_of(o)))) {
-      FB_CHECK_INDEX(index_from(o, v), "only integers, slices (`:`), ellipsis (`...`), None and long "
-                     "or byte Variables are valid indices (got ", Py_TYPE(o)->tp_name, ")");
+      FB_CHECK_INDEX(index_from(o, v),
+                     "only integers, slices (`:`), ellipsis (`...`), None and long "
+                     "or byte Variables are valid indices (got ",
+                     Py_TYPE(o)->tp_name, ")");
       int64_t size = r.view.shape()[dim];
       FB_CHECK_INDEX(v >= -size && v < size, "index ", v, " is out of bounds for dimension ", dim,
                      " with size ", size);
@@ -121,8 +128,10 @@ Indexed resolve(const Tensor& self, PyObject* index) {
         r.advanced[size_t(dim)] = t;
         ++dim;
       } else {
-        FB_CHECK_INDEX(is_integral(t.dtype()), "tensors used as indices must be long, int, byte or "
-                       "bool tensors, not ", t.dtype());
+        FB_CHECK_INDEX(is_integral(t.dtype()),
+                       "tensors used as indices must be long, int, byte or "
+                       "bool tensors, not ",
+                       t.dtype());
         r.advanced.resize(size_t(dim) + 1);
         r.advanced[size_t(dim)] = t;
         dim += is_mask(t) ? t.dim() : 1;
@@ -133,14 +142,14 @@ Indexed resolve(const Tensor& self, PyObject* index) {
   return r;
 }
 
-}  // namespace
+} // namespace
 
 PyObject* get_item(const Tensor& self, PyObject* key) {
   if (PyLong_CheckExact(key) && self.dim() > 0) {
     int64_t v = PyLong_AsLongLong(key), size = self.shape()[0];
     if (v == -1 && PyErr_Occurred()) fail_set();
-    FB_CHECK_INDEX(v >= -size && v < size, "index ", v, " is out of bounds for dimension 0 with size ",
-                   size);
+    FB_CHECK_INDEX(v >= -size && v < size, "index ", v,
+                   " is out of bounds for dimension 0 with size ", size);
     return wrap(select(self, 0, v));
   }
   Indexed r = resolve(self, key);
@@ -158,8 +167,9 @@ void set_item(const Tensor& self, PyObject* key, PyObject* value) {
   if (!r.has_advanced) {
     // Leading dimensions of size 1 that broadcasting would not drop are dropped, as NumPy does.
     while (v.dim() > r.view.dim() && v.shape()[0] == 1) v = select(v, 0, 0);
-    if (&r.view.storage() != &self.storage()) {  // a reversed slice is a copy: write through it
-      fail(ErrorKind::NotImplemented, "assignment through a slice with a negative step is not "
+    if (&r.view.storage() != &self.storage()) { // a reversed slice is a copy: write through it
+      fail(ErrorKind::NotImplemented,
+           "assignment through a slice with a negative step is not "
            "supported: assign to the forward slice with flambeau.flip(value, ...)");
     }
     copy_(r.view, v);
@@ -168,4 +178,4 @@ void set_item(const Tensor& self, PyObject* key, PyObject* value) {
   index_put_(r.view, r.advanced, v, false);
 }
 
-}  // namespace flambeau::py
+} // namespace flambeau::py

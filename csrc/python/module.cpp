@@ -12,7 +12,7 @@ PyObject* f_set_default_dtype(PyObject*, PyObject* o) {
   FB_TRY
   DType d;
   FB_CHECK_TYPE(dtype_from(o, d) && is_float(d), "invalid type: only floating-point types are "
-                "supported as the default type");
+                                                 "supported as the default type");
   set_default_dtype(d);
   Py_RETURN_NONE;
   FB_CATCH(nullptr)
@@ -58,8 +58,8 @@ PyObject* f_result_type(PyObject*, PyObject* args) {
 }
 PyObject* f_memory_stats(PyObject*, PyObject*) {
   MemoryStats s = memory_stats();
-  return Py_BuildValue("{s:L,s:L,s:L}", "allocated", (long long)s.allocated, "peak", (long long)s.peak,
-                       "cached", (long long)s.cached);
+  return Py_BuildValue("{s:L,s:L,s:L}", "allocated", (long long)s.allocated, "peak",
+                       (long long)s.peak, "cached", (long long)s.cached);
 }
 PyObject* f_empty_cache(PyObject*, PyObject*) {
   empty_cache();
@@ -96,11 +96,18 @@ PyMethodDef functions[] = {
     {"_cpu_capability", f_cpu_capability, METH_NOARGS, "The instruction set in use."},
     {nullptr, nullptr, 0, nullptr}};
 
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "flambeau._C", "The core of Flambeau.", -1, functions,
-                          nullptr, nullptr, nullptr, nullptr};
+PyModuleDef definition = {PyModuleDef_HEAD_INIT,
+                          "flambeau._C",
+                          "The core of Flambeau.",
+                          -1,
+                          functions,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr};
 
-}  // namespace
-}  // namespace flambeau::py
+} // namespace
+} // namespace flambeau::py
 
 PyMODINIT_FUNC PyInit__C() {
   using namespace flambeau::py;

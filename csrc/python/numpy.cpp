@@ -12,13 +12,13 @@ PyTypeObject* StorageType;
 namespace {
 
 struct PyStorage {
-  PyObject_HEAD
-  Storage* storage;
+  PyObject_HEAD Storage* storage;
 };
 
 // Buffer format characters of the dtypes; "" where NumPy has none.
 const char* format_of(DType t) {
-  static const char* f[] = {"?", "B", "b", "h", "i", "q", "H", "I", "Q", "e", "", "f", "d", "Zf", "Zd"};
+  static const char* f[] = {"?", "B", "b", "h", "i", "q",  "H", "I",
+                            "Q", "e", "",  "f", "d", "Zf", "Zd"};
   return f[int(t)];
 }
 
@@ -27,17 +27,24 @@ bool dtype_of_format(const char* f, Py_ssize_t size, DType& out) {
   if (*f == '@' || *f == '=' || *f == '<') ++f;
   if (*f == '>' || *f == '!') return false;
   std::string s = f;
-  if (s == "?") out = DType::Bool;
-  else if (s == "e") out = DType::F16;
-  else if (s == "f") out = DType::F32;
-  else if (s == "d") out = DType::F64;
-  else if (s == "Zf") out = DType::C64;
-  else if (s == "Zd") out = DType::C128;
+  if (s == "?")
+    out = DType::Bool;
+  else if (s == "e")
+    out = DType::F16;
+  else if (s == "f")
+    out = DType::F32;
+  else if (s == "d")
+    out = DType::F64;
+  else if (s == "Zf")
+    out = DType::C64;
+  else if (s == "Zd")
+    out = DType::C128;
   else if (s == "b" || s == "h" || s == "i" || s == "l" || s == "q" || s == "n")
     out = size == 1 ? DType::I8 : size == 2 ? DType::I16 : size == 4 ? DType::I32 : DType::I64;
   else if (s == "B" || s == "c" || s == "H" || s == "I" || s == "L" || s == "Q" || s == "N")
     out = size == 1 ? DType::U8 : size == 2 ? DType::U16 : size == 4 ? DType::U32 : DType::U64;
-  else return false;
+  else
+    return false;
   return true;
 }
 
@@ -65,16 +72,19 @@ Tensor from_buffer(PyObject* o, const char* op, bool copy) {
   DType t;
   if (!dtype_of_format(b->format, b->itemsize, t))
     fail(ErrorKind::Type, op, ": can't convert an array with element format '",
-         b->format ? b->format : "", "' to a tensor. The supported types are bool, (u)int8-64, "
+         b->format ? b->format : "",
+         "' to a tensor. The supported types are bool, (u)int8-64, "
          "float16-64 and complex64/128 in native byte order; use .astype(...) first");
   Dims shape, strides;
   int64_t low = 0;
   for (int i = 0; i < b->ndim; ++i) {
     int64_t s = b->strides[i];
-    FB_CHECK_VALUE(s % b->itemsize == 0, op, ": given numpy array strides not a multiple of the "
+    FB_CHECK_VALUE(s % b->itemsize == 0, op,
+                   ": given numpy array strides not a multiple of the "
                    "element byte size. Copy the array to reallocate the memory.");
     if (s < 0 && b->shape[i] > 1) {
-      FB_CHECK_VALUE(copy, op, ": at least one stride in the given numpy array is negative, and "
+      FB_CHECK_VALUE(copy, op,
+                     ": at least one stride in the given numpy array is negative, and "
                      "tensors with negative strides are not supported. Make a copy of your array "
                      "with array.copy().");
       low += s / b->itemsize * (b->shape[i] - 1);
@@ -111,10 +121,11 @@ struct Shape {
 bool is_sequence(PyObject* o) {
   return PyList_Check(o) || PyTuple_Check(o) || PyRange_Check(o) ||
          (PySequence_Check(o) && !PyUnicode_Check(o) && !PyBytes_Check(o) && !is_tensor(o) &&
-          PyObject_HasAttrString(o, "__len__") && !PyObject_HasAttrString(o, "__array_interface__"));
+          PyObject_HasAttrString(o, "__len__") &&
+          !PyObject_HasAttrString(o, "__array_interface__"));
 }
 
-Tensor element_tensor(PyObject* o) {  // tensors and arrays inside lists
+Tensor element_tensor(PyObject* o) { // tensors and arrays inside lists
   if (is_tensor(o)) return tensor_of(o);
   if (PyObject_CheckBuffer(o) && PyObject_HasAttrString(o, "__array_interface__"))
     return from_buffer(o, "tensor()", false);
@@ -123,10 +134,12 @@ Tensor element_tensor(PyObject* o) {  // tensors and arrays inside lists
 
 void look(PyObject* o, int depth, Shape& s, bool first) {
   auto fix = [&](int64_t n, int at) {
-    if (first) s.dims.push_back(n);
+    if (first)
+      s.dims.push_back(n);
     else
-      FB_CHECK_VALUE(at < s.dims.size() && s.dims[at] == n, "expected sequence of length ",
-                     at < s.dims.size() ? s.dims[at] : 0, " at dim ", at, " (got ", n, ")");
+      FB_CHECK_VALUE(at < s.dims.size() && s.dims[at] == n,
+                     "tensor(): expected sequence of length ", at < s.dims.size() ? s.dims[at] : 0,
+                     " at dim ", at, " (got ", n, ")");
   };
   Tensor t = element_tensor(o);
   if (t.defined()) {
@@ -137,7 +150,7 @@ void look(PyObject* o, int depth, Shape& s, bool first) {
   }
   Scalar v;
   if (scalar_from(o, v)) {
-    FB_CHECK_VALUE(first || depth == s.dims.size(), "expected sequence of length ",
+    FB_CHECK_VALUE(first || depth == s.dims.size(), "tensor(): expected sequence of length ",
                    depth < s.dims.size() ? s.dims[depth] : 0, " at dim ", depth, " (got a number)");
     DType d = v.dtype();
     s.dtype = s.any ? promote(s.dtype, d) : d;
@@ -185,7 +198,7 @@ void fill(PyObject* o, int depth, const Tensor& t, int64_t& at) {
   Obj seq(check(PySequence_Fast(o, "expected a sequence")));
   PyObject** items = PySequence_Fast_ITEMS(seq.get());
   Py_ssize_t n = PySequence_Fast_GET_SIZE(seq.get());
-  if (depth + 1 == t.dim() && t.dtype() == DType::F32) {  // the usual leaf row
+  if (depth + 1 == t.dim() && t.dtype() == DType::F32) { // the usual leaf row
     float* to = t.data<float>() + at;
     Py_ssize_t i = 0;
     for (; i < n && PyFloat_CheckExact(items[i]); ++i) to[i] = float(PyFloat_AS_DOUBLE(items[i]));
@@ -196,7 +209,7 @@ void fill(PyObject* o, int depth, const Tensor& t, int64_t& at) {
   for (Py_ssize_t i = 0; i < n; ++i) fill(items[i], depth + 1, t, at);
 }
 
-}  // namespace
+} // namespace
 
 Tensor tensor_from_data(PyObject* o, OptDType dtype, Device device, bool copy) {
   check_usable(device);
@@ -211,7 +224,8 @@ Tensor tensor_from_data(PyObject* o, OptDType dtype, Device device, bool copy) {
   } else {
     if (PyObject_CheckBuffer(o) && !PyBytes_Check(o) && !PyByteArray_Check(o))
       t = from_buffer(o, "tensor()", copy);
-    if (!t.defined() && PyObject_HasAttrString(o, "__array__") && !PyObject_HasAttrString(o, "item")) {
+    if (!t.defined() && PyObject_HasAttrString(o, "__array__") &&
+        !PyObject_HasAttrString(o, "item")) {
       Obj a(check(PyObject_CallMethod(o, "__array__", nullptr)));
       t = from_buffer(a.get(), "tensor()", true);
     }
@@ -250,8 +264,12 @@ int storage_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   Storage* s = storage_of(self);
   return PyBuffer_FillInfo(view, self, s->data, Py_ssize_t(s->nbytes), s->readonly, flags);
 }
-PyObject* storage_nbytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(storage_of(self)->nbytes); }
-PyObject* storage_ptr(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(storage_of(self)->data); }
+PyObject* storage_nbytes(PyObject* self, PyObject*) {
+  return PyLong_FromSize_t(storage_of(self)->nbytes);
+}
+PyObject* storage_ptr(PyObject* self, PyObject*) {
+  return PyLong_FromVoidPtr(storage_of(self)->data);
+}
 Py_ssize_t storage_len(PyObject* self) { return Py_ssize_t(storage_of(self)->nbytes); }
 PyObject* storage_device(PyObject* self, void*) {
   FB_TRY
@@ -266,7 +284,9 @@ PyObject* storage_resize(PyObject* self, PyObject* n) {
   return Obj::borrow(self).release();
   FB_CATCH(nullptr)
 }
-Py_hash_t storage_hash(PyObject* self) { return Py_hash_t(reinterpret_cast<uintptr_t>(storage_of(self)) >> 4); }
+Py_hash_t storage_hash(PyObject* self) {
+  return Py_hash_t(reinterpret_cast<uintptr_t>(storage_of(self)) >> 4);
+}
 PyObject* storage_compare(PyObject* a, PyObject* b, int op) {
   if (Py_TYPE(b) != StorageType || (op != Py_EQ && op != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
   return PyBool_FromLong((storage_of(a) == storage_of(b)) == (op == Py_EQ));
@@ -277,8 +297,9 @@ PyMethodDef storage_methods[] = {
     {"data_ptr", storage_ptr, METH_NOARGS, "The address of the first byte."},
     {"resize_", storage_resize, METH_O, "Changes the number of bytes."},
     {nullptr, nullptr, 0, nullptr}};
-PyGetSetDef storage_getset[] = {{"device", storage_device, nullptr, "Where the bytes are.", nullptr},
-                                {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef storage_getset[] = {
+    {"device", storage_device, nullptr, "Where the bytes are.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
 PyType_Slot storage_slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(storage_dealloc)},
     {Py_bf_getbuffer, reinterpret_cast<void*>(storage_getbuffer)},
@@ -298,13 +319,14 @@ PyObject* m_numpy(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject*
   static PyObject *ndarray = nullptr, *dtypes[kDTypes];
   Tensor t = tensor_of(self);
   bool force = n + (kw ? PyTuple_GET_SIZE(kw) : 0) > 0 && PyObject_IsTrue(args[0]);
-  FB_CHECK_TYPE(t.device().is_cpu(), "can't convert ", t.device(), " device type tensor to numpy. Use "
+  FB_CHECK_TYPE(t.device().is_cpu(), "can't convert ", t.device(),
+                " device type tensor to numpy. Use "
                 "Tensor.cpu() to copy the tensor to host memory first.");
   FB_CHECK(force || !t.requires_grad(), "Can't call numpy() on Tensor that requires grad. Use "
-           "tensor.detach().numpy() instead.");
+                                        "tensor.detach().numpy() instead.");
   if (t.dtype() == DType::BF16)
     fail(ErrorKind::Type, "Got unsupported ScalarType BFloat16: NumPy has no bfloat16; use "
-         ".float().numpy()");
+                          ".float().numpy()");
   if (!ndarray) {
     Obj np(check(PyImport_ImportModule("numpy")));
     for (int i = 0; i < kDTypes; ++i)
@@ -335,8 +357,10 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   const char* f = format_of(t.dtype());
   FB_CHECK_AS(Buffer, *f && t.device().is_cpu(), "a ", t.dtype(), " tensor on ", t.device(),
               " has no buffer");
-  FB_CHECK_AS(Buffer, !t.requires_grad(), "a tensor that requires grad has no buffer: use .detach()");
-  FB_CHECK_AS(Buffer, !(flags & PyBUF_WRITABLE) || !t.storage().readonly, "the tensor is read-only");
+  FB_CHECK_AS(Buffer, !t.requires_grad(),
+              "a tensor that requires grad has no buffer: use .detach()");
+  FB_CHECK_AS(Buffer, !(flags & PyBUF_WRITABLE) || !t.storage().readonly,
+              "the tensor is read-only");
   FB_CHECK_AS(Buffer, t.is_contiguous() || (flags & PyBUF_STRIDES) == PyBUF_STRIDES,
               "the tensor is not contiguous");
   auto* info = new BufferInfo;
@@ -358,7 +382,9 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   return 0;
   FB_CATCH(-1)
 }
-void tensor_releasebuffer(PyObject*, Py_buffer* view) { delete static_cast<BufferInfo*>(view->internal); }
+void tensor_releasebuffer(PyObject*, Py_buffer* view) {
+  delete static_cast<BufferInfo*>(view->internal);
+}
 
 PyObject* f_from_numpy(PyObject*, PyObject* o) {
   FB_TRY
@@ -370,8 +396,10 @@ PyObject* f_from_numpy(PyObject*, PyObject* o) {
     Obj text(dt ? PyObject_Str(dt.get()) : nullptr);
     PyErr_Clear();
     fail(ErrorKind::Type, "can't convert np.ndarray of type ",
-         text ? PyUnicode_AsUTF8(text.get()) : "?", ". The only supported types are: float64, "
-         "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
+         text ? PyUnicode_AsUTF8(text.get()) : "?",
+         ". The only supported types are: float64, "
+         "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, "
+         "uint16, "
          "uint8, and bool.");
   }
   return wrap(t);
@@ -390,7 +418,8 @@ DataArgs data_args(const char* fn, PyObject* const* args, Py_ssize_t n, PyObject
   auto take = [&](const char* k, PyObject* v) {
     std::string key = k;
     DType d;
-    if (key == "data" || key == "obj" || key == "object") r.data = v;
+    if (key == "data" || key == "obj" || key == "object")
+      r.data = v;
     else if (key == "dtype") {
       if (v == Py_None) return;
       FB_CHECK_TYPE(dtype_from(v, d), fn, "(): argument 'dtype' must be flambeau.dtype, not ",
@@ -398,9 +427,10 @@ DataArgs data_args(const char* fn, PyObject* const* args, Py_ssize_t n, PyObject
       r.dtype = d;
     } else if (key == "device") {
       if (v == Py_None) return;
-      FB_CHECK_TYPE(device_from(v, r.device), fn, "(): argument 'device' must be flambeau.device, not ",
-                    Py_TYPE(v)->tp_name);
-    } else if (key == "requires_grad") r.grad = PyObject_IsTrue(v);
+      FB_CHECK_TYPE(device_from(v, r.device), fn,
+                    "(): argument 'device' must be flambeau.device, not ", Py_TYPE(v)->tp_name);
+    } else if (key == "requires_grad")
+      r.grad = PyObject_IsTrue(v);
     else if (key == "copy") {
       r.copy = v != Py_None && PyObject_IsTrue(v);
       r.has_copy = v != Py_None;
@@ -416,8 +446,10 @@ DataArgs data_args(const char* fn, PyObject* const* args, Py_ssize_t n, PyObject
 }
 PyObject* finish_data(Tensor t, bool grad) {
   if (grad) {
-    FB_CHECK(is_inexact(t.dtype()), "Only Tensors of floating point and complex dtype can require "
-             "gradients, not ", t.dtype());
+    FB_CHECK(is_inexact(t.dtype()),
+             "Only Tensors of floating point and complex dtype can require "
+             "gradients, not ",
+             t.dtype());
     t.make_meta().requires_grad = true;
   }
   if (inference_enabled()) t.impl()->inference = true;
@@ -442,8 +474,8 @@ PyObject* shared_data(const DataArgs& a) {
       if (e.kind != ErrorKind::Value) throw;
     }
   }
-  return finish_data(tensor_from_data(a.data, a.dtype, a.device, a.copy || PyObject_CheckBuffer(a.data)),
-                     a.grad);
+  return finish_data(
+      tensor_from_data(a.data, a.dtype, a.device, a.copy || PyObject_CheckBuffer(a.data)), a.grad);
 }
 PyObject* f_as_tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
   FB_TRY
@@ -453,7 +485,8 @@ PyObject* f_as_tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* 
 PyObject* f_asarray(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
   FB_TRY
   DataArgs a = data_args("asarray", args, n, kw);
-  if (is_tensor(a.data) || PyObject_HasAttrString(a.data, "__array_interface__")) return shared_data(a);
+  if (is_tensor(a.data) || PyObject_HasAttrString(a.data, "__array_interface__"))
+    return shared_data(a);
   return finish_data(tensor_from_data(a.data, a.dtype, a.device, true), a.grad);
   FB_CATCH(nullptr)
 }
@@ -461,8 +494,8 @@ PyObject* m_new_tensor(PyObject* self, PyObject* const* args, Py_ssize_t n, PyOb
   FB_TRY
   DataArgs a = data_args("new_tensor", args, n, kw);
   TensorImpl* t = impl_of(self);
-  return finish_data(tensor_from_data(a.data, a.dtype ? a.dtype : OptDType(t->dtype), a.device, true),
-                     a.grad);
+  return finish_data(
+      tensor_from_data(a.data, a.dtype ? a.dtype : OptDType(t->dtype), a.device, true), a.grad);
   FB_CATCH(nullptr)
 }
 PyObject* f_frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
@@ -471,8 +504,8 @@ PyObject* f_frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
   PyObject *o, *dt;
   long long count = -1, offset = 0;
   int grad = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OLLp", const_cast<char**>(names), &o, &dt, &count,
-                                   &offset, &grad))
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OLLp", const_cast<char**>(names), &o, &dt,
+                                   &count, &offset, &grad))
     return nullptr;
   DType d;
   FB_CHECK_TYPE(dtype_from(dt, d), "frombuffer(): dtype is required");
@@ -486,15 +519,18 @@ PyObject* f_frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
   } guard{b.get()};
   int64_t size = size_of(d), len = b->len;
   FB_CHECK_VALUE(offset >= 0 && offset <= len, "offset (", int64_t(offset),
-                 " bytes) must be non-negative and no greater than buffer length (", len, " bytes)");
+                 " bytes) must be non-negative and no greater than buffer length (", len,
+                 " bytes)");
   if (count < 0) {
     FB_CHECK_VALUE((len - offset) % size == 0, "buffer size (", len - offset,
                    " bytes) must be a multiple of element size (", size, ")");
     count = (len - offset) / size;
   }
   FB_CHECK_VALUE(count * size <= len - offset, "requested buffer length (", int64_t(count * size),
-                 " bytes) after offset (", int64_t(offset), " bytes) must not be greater than actual "
-                 "buffer length (", len, " bytes)");
+                 " bytes) after offset (", int64_t(offset),
+                 " bytes) must not be greater than actual "
+                 "buffer length (",
+                 len, " bytes)");
   Py_buffer* raw = b.release();
   guard.b = nullptr;
   TensorImpl* p = TensorImpl::create();
@@ -557,13 +593,19 @@ void drop_capsule(PyObject* c) {
 PyObject* m_dlpack(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) {
   FB_TRY
   Tensor t = tensor_of(self);
-  FB_CHECK_AS(Buffer, !t.requires_grad(), "Can't export tensors that require gradient, use "
+  FB_CHECK_AS(Buffer, !t.requires_grad(),
+              "Can't export tensors that require gradient, use "
               "tensor.detach()");
   FB_CHECK_AS(Buffer, t.device().is_cpu(), "Can't export a tensor on ", t.device());
   FB_CHECK_AS(Buffer, !t.storage().readonly, "Can't export a read-only tensor: use .clone()");
   auto* e = new Exported{{}, alias(t), t.shape(), t.strides()};
-  e->m.t = {t.storage().data, {1, 0}, t.dim(), {dl_code(t.dtype()), uint8_t(t.itemsize() * 8), 1},
-            e->shape.data(), e->strides.data(), uint64_t(t.offset() * t.itemsize())};
+  e->m.t = {t.storage().data,
+            {1, 0},
+            t.dim(),
+            {dl_code(t.dtype()), uint8_t(t.itemsize() * 8), 1},
+            e->shape.data(),
+            e->strides.data(),
+            uint64_t(t.offset() * t.itemsize())};
   e->m.context = e;
   e->m.deleter = [](DLManaged* m) {
     PyGILState_STATE s = PyGILState_Ensure();
@@ -582,13 +624,16 @@ PyObject* f_from_dlpack(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject
                     : Obj(check(PyObject_CallMethod(args[0], "__dlpack__", nullptr)));
   auto* m = static_cast<DLManaged*>(PyCapsule_GetPointer(capsule.get(), "dltensor"));
   if (!m) fail_set();
-  FB_CHECK(m->t.device.type == 1, "from_dlpack(): only CPU memory is supported, the object is on "
-           "DLPack device type ", int(m->t.device.type));
+  FB_CHECK(m->t.device.type == 1,
+           "from_dlpack(): only CPU memory is supported, the object is on "
+           "DLPack device type ",
+           int(m->t.device.type));
   DType d;
   FB_CHECK(m->t.dtype.lanes == 1 && dl_dtype(m->t.dtype.code, m->t.dtype.bits, d),
            "from_dlpack(): element type not supported");
   Dims shape(m->t.shape, m->t.shape + m->t.ndim);
-  Dims strides = m->t.strides ? Dims(m->t.strides, m->t.strides + m->t.ndim) : contiguous_strides(shape);
+  Dims strides =
+      m->t.strides ? Dims(m->t.strides, m->t.strides + m->t.ndim) : contiguous_strides(shape);
   int64_t span = 1;
   for (int i = 0; i < shape.size(); ++i) {
     FB_CHECK_VALUE(strides[i] >= 0, "from_dlpack(): negative strides are not supported");
@@ -610,7 +655,8 @@ PyObject* f_from_dlpack(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject
 
 PyMethodDef functions[] = {
     {"tensor", reinterpret_cast<PyCFunction>(f_tensor), METH_FASTCALL | METH_KEYWORDS,
-     "tensor(data, *, dtype=None, device=None, requires_grad=False): a new tensor with a copy of data."},
+     "tensor(data, *, dtype=None, device=None, requires_grad=False): a new tensor with a copy of "
+     "data."},
     {"as_tensor", reinterpret_cast<PyCFunction>(f_as_tensor), METH_FASTCALL | METH_KEYWORDS,
      "as_tensor(data, dtype=None, device=None): a tensor that shares data's memory where it can."},
     {"asarray", reinterpret_cast<PyCFunction>(f_asarray), METH_FASTCALL | METH_KEYWORDS,
@@ -622,7 +668,7 @@ PyMethodDef functions[] = {
      "from_dlpack(x): a tensor on the memory of an object with __dlpack__."},
     {nullptr, nullptr, 0, nullptr}};
 
-}  // namespace
+} // namespace
 
 PyMethodDef bridge_tensor_methods[] = {
     {"numpy", reinterpret_cast<PyCFunction>(m_numpy), METH_FASTCALL | METH_KEYWORDS,
@@ -643,4 +689,4 @@ void add_numpy(PyObject* m) {
   TensorType->tp_as_buffer->bf_releasebuffer = tensor_releasebuffer;
 }
 
-}  // namespace flambeau::py
+} // namespace flambeau::py

@@ -40,29 +40,26 @@ inline PyObject* check(PyObject* p) {
 inline void check(int rc) {
   if (rc < 0) fail_set();
 }
-void set_exception();  // from the C++ exception being handled
+void set_exception(); // from the C++ exception being handled
 
 #define FB_TRY try {
-#define FB_CATCH(value)          \
-  }                              \
-  catch (...) {                  \
+#define FB_CATCH(value)              \
+  }                                  \
+  catch (...) {                      \
     ::flambeau::py::set_exception(); \
-    return value;                \
+    return value;                    \
   }
 
 struct PyTensor {
-  PyObject_HEAD
-  TensorImpl* impl;
+  PyObject_HEAD TensorImpl* impl;
   PyObject* dict;
   PyObject* weakrefs;
 };
 struct PyDType {
-  PyObject_HEAD
-  DType value;
+  PyObject_HEAD DType value;
 };
 struct PyDevice {
-  PyObject_HEAD
-  Device value;
+  PyObject_HEAD Device value;
 };
 
 extern PyTypeObject *TensorType, *DTypeType, *DeviceType_, *SizeType, *StorageType, *NodeType;
@@ -72,8 +69,8 @@ inline bool is_tensor(PyObject* o) {
 inline TensorImpl* impl_of(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->impl; }
 inline Tensor tensor_of(PyObject* o) { return Tensor(impl_of(o)); }
 
-PyObject* wrap(const Tensor& t);                  // the tensor's one Python object; None if undefined
-PyObject* wrap_as(Tensor t, PyTypeObject* type);  // a new object of a subclass
+PyObject* wrap(const Tensor& t); // the tensor's one Python object; None if undefined
+PyObject* wrap_as(Tensor t, PyTypeObject* type); // a new object of a subclass
 PyObject* wrap(DType t);
 PyObject* wrap(const Device& d);
 PyObject* wrap_size(const Dims& d);
@@ -82,22 +79,23 @@ PyObject* wrap_list(const Tensors& ts, bool as_list);
 PyObject* wrap_node(const Ref<Node>& n);
 PyObject* wrap_storage(const Ref<Storage>& s);
 
-bool scalar_from(PyObject* o, Scalar& out);  // numbers; false when it is none
-bool index_from(PyObject* o, int64_t& out);  // integers and objects with __index__
+bool scalar_from(PyObject* o, Scalar& out); // numbers; false when it is none
+bool index_from(PyObject* o, int64_t& out); // integers and objects with __index__
 bool dtype_from(PyObject* o, DType& out);
-bool device_from(PyObject* o, Device& out);  // may throw on a bad name
-bool dims_from(PyObject* o, Dims& out);      // tuples and lists of integers
+bool device_from(PyObject* o, Device& out); // may throw on a bad name
+bool dims_from(PyObject* o, Dims& out);     // tuples and lists of integers
 Tensor tensor_from_data(PyObject* data, OptDType dtype, Device device, bool copy);
-Tensor operand_from(PyObject* o);            // a tensor, or a number as a weak one; else undefined
+Tensor operand_from(PyObject* o); // a tensor, or a number as a weak one; else undefined
 
 PyObject* get_item(const Tensor& self, PyObject* index);
 void set_item(const Tensor& self, PyObject* index, PyObject* value);
-PyObject* call_overloads(PyObject* function, PyObject* const* args, Py_ssize_t n, PyObject* kwnames);
+PyObject* call_overloads(PyObject* function, PyObject* const* args, Py_ssize_t n,
+                         PyObject* kwnames);
 // `name` of the functions, as a callable: for slots.
 PyObject* function_named(const char* name);
 
-bool overrides_functions(PyTypeObject* t);  // by a __torch_function__ of its own
-void* generator_state(PyObject* o);  // null when o is no Generator
+bool overrides_functions(PyTypeObject* t); // by a __torch_function__ of its own
+void* generator_state(PyObject* o);        // null when o is no Generator
 
 void add_types(PyObject* module);
 void add_tensor_type(PyObject* module);
@@ -111,4 +109,4 @@ extern PyMethodDef bridge_tensor_methods[];
 extern PyGetSetDef tensor_getset[];
 int traverse_autograd(TensorImpl* t, visitproc visit, void* arg);
 
-}  // namespace flambeau::py
+} // namespace flambeau::py

@@ -99,7 +99,7 @@ bool plain_type(PyObject* o) {
 using Binary = Tensor (*)(const Tensor&, const Tensor&);
 
 // The short way of an operator for exact tensors and numbers; everything else goes by name.
-template <Binary op>
+template<Binary op>
 PyObject* binary_slot(PyObject* a, PyObject* b, const char* name) {
   FB_TRY
   bool ta = plain_type(a), tb = plain_type(b);
@@ -121,7 +121,7 @@ PyObject* binary_slot(PyObject* a, PyObject* b, const char* name) {
   if (!is_tensor(other)) {
     Scalar s;
     PyObject* np = PyObject_HasAttrString(other, "__array_interface__") ? other : nullptr;
-    if (np && !scalar_from(other, s)) {  // a NumPy array joins as a tensor
+    if (np && !scalar_from(other, s)) { // a NumPy array joins as a tensor
       Tensor t = tensor_from_data(other, {}, {}, false);
       Obj o(wrap(t));
       PyObject* args[2] = {is_tensor(a) ? a : o.get(), is_tensor(a) ? o.get() : b};
@@ -214,8 +214,10 @@ int nb_bool(PyObject* self) {
   FB_TRY
   Tensor t = tensor_of(self);
   FB_CHECK(t.numel() != 0, "Boolean value of Tensor with no values is ambiguous");
-  FB_CHECK(t.numel() == 1, "Boolean value of Tensor with more than one value is ambiguous: the "
-           "shape is ", t.shape(), "; use .any() or .all()");
+  FB_CHECK(t.numel() == 1,
+           "Boolean value of Tensor with more than one value is ambiguous: the "
+           "shape is ",
+           t.shape(), "; use .any() or .all()");
   Scalar s = item(t);
   return s.kind == Scalar::Complex ? s.f != 0 || s.im != 0 : s.f != 0;
   FB_CATCH(-1)
@@ -293,12 +295,12 @@ PyObject* repr(PyObject* self) { return call_display(self, "tensor_repr"); }
 
 // Attributes ----------------------------------------------------------------------------------
 
-#define FB_GET(fn, expr)                       \
-  PyObject* fn(PyObject* self, void*) {        \
-    FB_TRY                                     \
+#define FB_GET(fn, expr)                            \
+  PyObject* fn(PyObject* self, void*) {             \
+    FB_TRY                                          \
     [[maybe_unused]] TensorImpl* t = impl_of(self); \
-    return expr;                               \
-    FB_CATCH(nullptr)                          \
+    return expr;                                    \
+    FB_CATCH(nullptr)                               \
   }
 FB_GET(get_shape, wrap_size(t->shape))
 FB_GET(get_dtype, wrap(t->dtype))
@@ -321,7 +323,7 @@ FB_GET(get_mH, call_overloads(function_named("adjoint"), &self, 1, nullptr))
 FB_GET(get_real, wrap(real(tensor_of(self))))
 FB_GET(get_imag, wrap(imag(tensor_of(self))))
 FB_GET(get_itemsize, PyLong_FromLong(size_of(t->dtype)))
-FB_GET(get_nbytes, PyLong_FromLongLong(t->numel * size_of(t->dtype)))
+FB_GET(get_nbytes, PyLong_FromLongLong(t->numel* size_of(t->dtype)))
 FB_GET(get_false, PyBool_FromLong(0))
 FB_GET(get_dict, [&] {
   auto* p = reinterpret_cast<PyTensor*>(self);
@@ -351,11 +353,14 @@ int set_requires_grad(PyObject* self, PyObject* v, void*) {
   Tensor t = tensor_of(self);
   bool on = PyObject_IsTrue(v);
   if (!on && !t.is_leaf())
-    fail(ErrorKind::Runtime, "you can only change requires_grad flags of leaf variables. If you want "
+    fail(ErrorKind::Runtime,
+         "you can only change requires_grad flags of leaf variables. If you want "
          "to use a computed variable in a subgraph that doesn't require differentiation use "
          "var_no_grad = var.detach().");
-  FB_CHECK(!on || is_inexact(t.dtype()), "only Tensors of floating point dtype can require gradients, "
-           "not ", t.dtype(), ": convert with .float() first");
+  FB_CHECK(!on || is_inexact(t.dtype()),
+           "only Tensors of floating point dtype can require gradients, "
+           "not ",
+           t.dtype(), ": convert with .float() first");
   if (t.is_leaf() && (on || t.meta())) t.make_meta().requires_grad = on;
   return 0;
   FB_CATCH(-1)
@@ -386,8 +391,8 @@ int set_data(PyObject* self, PyObject* v, void*) {
   t->storage = s->storage;
   t->dtype = s->dtype;
   set_layout(*t, s->shape, s->strides, s->offset);
-  if (t->meta && t->meta->accumulator) t->meta->accumulator->outputs[0] = {s->shape, s->dtype,
-                                                                           s->storage->device};
+  if (t->meta && t->meta->accumulator)
+    t->meta->accumulator->outputs[0] = {s->shape, s->dtype, s->storage->device};
   return 0;
   FB_CATCH(-1)
 }
@@ -404,7 +409,8 @@ PyObject* m_size(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
   Py_ssize_t total = n + (kw ? PyTuple_GET_SIZE(kw) : 0);
   if (total == 0 || args[0] == Py_None) return wrap_size(t->shape);
   int64_t d;
-  FB_CHECK_TYPE(index_from(args[0], d), "size(): dim must be an int, not ", Py_TYPE(args[0])->tp_name);
+  FB_CHECK_TYPE(index_from(args[0], d), "size(): dim must be an int, not ",
+                Py_TYPE(args[0])->tp_name);
   return PyLong_FromLongLong(tensor_of(self).size(d));
   FB_CATCH(nullptr)
 }
@@ -449,7 +455,8 @@ PyObject* m_is_contiguous(PyObject* self, PyObject* const* args, Py_ssize_t n, P
   FB_TRY
   TensorImpl* t = impl_of(self);
   Py_ssize_t total = n + (kw ? PyTuple_GET_SIZE(kw) : 0);
-  std::string f = total && PyUnicode_Check(args[0]) ? PyUnicode_AsUTF8(args[0]) : "contiguous_format";
+  std::string f =
+      total && PyUnicode_Check(args[0]) ? PyUnicode_AsUTF8(args[0]) : "contiguous_format";
   if (f == "contiguous_format") return PyBool_FromLong(t->contiguous);
   if ((f == "channels_last" && t->shape.size() != 4) ||
       (f == "channels_last_3d" && t->shape.size() != 5))
@@ -550,12 +557,13 @@ PyObject* m_set_(PyObject* self, PyObject* other) {
 PyObject* m_is_set_to(PyObject* self, PyObject* other) {
   if (!is_tensor(other)) Py_RETURN_FALSE;
   TensorImpl *a = impl_of(self), *b = impl_of(other);
-  return PyBool_FromLong(a->storage == b->storage && a->offset == b->offset && a->shape == b->shape &&
-                         a->strides == b->strides);
+  return PyBool_FromLong(a->storage == b->storage && a->offset == b->offset &&
+                         a->shape == b->shape && a->strides == b->strides);
 }
 PyObject* m_as_subclass(PyObject* self, PyObject* cls) {
   FB_TRY
-  FB_CHECK_TYPE(PyType_Check(cls) && PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), TensorType),
+  FB_CHECK_TYPE(PyType_Check(cls) &&
+                    PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), TensorType),
                 "as_subclass(): cls must be a subclass of Tensor");
   Tensor t = tensor_of(self), r = alias(t);
   Edge e = gradient_edge(t);
@@ -568,8 +576,10 @@ PyObject* s_make_subclass(PyObject*, PyObject* const* args, Py_ssize_t n, PyObje
   FB_CHECK_TYPE(n >= 2 && is_tensor(args[1]), "_make_subclass(cls, tensor, require_grad=False)");
   Tensor r = alias(tensor_of(args[1]));
   if (n > 2 && PyObject_IsTrue(args[2])) {
-    FB_CHECK(is_inexact(r.dtype()), "Only Tensors of floating point and complex dtype can require "
-             "gradients, not ", r.dtype());
+    FB_CHECK(is_inexact(r.dtype()),
+             "Only Tensors of floating point and complex dtype can require "
+             "gradients, not ",
+             r.dtype());
     r.make_meta().requires_grad = true;
   }
   return wrap_as(r, reinterpret_cast<PyTypeObject*>(args[0]));
@@ -582,21 +592,22 @@ PyObject* m_format(PyObject* self, PyObject* spec) {
   return PyObject_CallMethod(m.get(), "tensor_format", "OO", self, spec);
 }
 
-}  // namespace
+} // namespace
 
 PyObject* wrap(const Tensor& t) {
   if (!t.defined()) Py_RETURN_NONE;
   TensorImpl* p = t.impl();
   if (p->pyobj) return Obj::borrow(static_cast<PyObject*>(p->pyobj)).release();
   p->weak = false;
-  return adopt(p, TensorType);  // its first reference is the new one; `t`'s is counted too
+  return adopt(p, TensorType); // its first reference is the new one; `t`'s is counted too
 }
 
 PyObject* wrap_as(Tensor t, PyTypeObject* type) {
-  if (t.impl()->pyobj) t = [&] {
-    Tensor r = alias(t);
-    return r;
-  }();
+  if (t.impl()->pyobj)
+    t = [&] {
+      Tensor r = alias(t);
+      return r;
+    }();
   return adopt(t.impl(), type);
 }
 
@@ -605,8 +616,10 @@ PyObject* wrap_list(const Tensors& ts, bool as_list) {
   Obj r(check(as_list ? PyList_New(n) : PyTuple_New(n)));
   for (Py_ssize_t i = 0; i < n; ++i) {
     PyObject* o = wrap(ts[size_t(i)]);
-    if (as_list) PyList_SET_ITEM(r.get(), i, o);
-    else PyTuple_SET_ITEM(r.get(), i, o);
+    if (as_list)
+      PyList_SET_ITEM(r.get(), i, o);
+    else
+      PyTuple_SET_ITEM(r.get(), i, o);
   }
   return r.release();
 }
@@ -620,7 +633,8 @@ PyMethodDef tensor_methods[] = {
     {"ndimension", m_dim, METH_NOARGS, "The number of dimensions."},
     {"numel", m_numel, METH_NOARGS, "The number of elements."},
     {"nelement", m_numel, METH_NOARGS, "The number of elements."},
-    {"storage_offset", m_offset, METH_NOARGS, "Where the tensor begins in its storage, in elements."},
+    {"storage_offset", m_offset, METH_NOARGS,
+     "Where the tensor begins in its storage, in elements."},
     {"data_ptr", m_data_ptr, METH_NOARGS, "The address of the first element."},
     {"element_size", m_element_size, METH_NOARGS, "Bytes of an element."},
     {"is_contiguous", reinterpret_cast<PyCFunction>(m_is_contiguous), METH_FASTCALL | METH_KEYWORDS,
@@ -654,8 +668,10 @@ PyGetSetDef tensor_getset[] = {
     {"device", get_device, nullptr, "Where the memory is.", nullptr},
     {"layout", get_layout, nullptr, "Always strided.", nullptr},
     {"ndim", get_ndim, nullptr, "The number of dimensions.", nullptr},
-    {"requires_grad", get_requires_grad, set_requires_grad, "Whether gradients are wanted.", nullptr},
-    {"is_leaf", get_is_leaf, nullptr, "Whether it was not computed from others with gradients.", nullptr},
+    {"requires_grad", get_requires_grad, set_requires_grad, "Whether gradients are wanted.",
+     nullptr},
+    {"is_leaf", get_is_leaf, nullptr, "Whether it was not computed from others with gradients.",
+     nullptr},
     {"grad", get_grad, set_grad, "The accumulated gradient, or None.", nullptr},
     {"grad_fn", get_grad_fn, nullptr, "The node that computed it, or None.", nullptr},
     {"_version", get_version, nullptr, "How often its memory was written in place.", nullptr},
@@ -692,25 +708,54 @@ static PyMemberDef members[] = {
 
 #define FB_S(slot, fn) {slot, reinterpret_cast<void*>(fn)}
 static PyType_Slot slots[] = {
-    FB_S(Py_tp_new, tensor_new), FB_S(Py_tp_dealloc, dealloc), FB_S(Py_tp_traverse, traverse),
-    FB_S(Py_tp_clear, clear), FB_S(Py_tp_repr, repr), FB_S(Py_tp_hash, hash),
-    FB_S(Py_tp_richcompare, rich_compare), FB_S(Py_tp_iter, iterate),
-    FB_S(Py_tp_methods, tensor_methods), FB_S(Py_tp_getset, tensor_getset),
-    FB_S(Py_tp_members, members), FB_S(Py_mp_length, length), FB_S(Py_mp_subscript, subscript),
-    FB_S(Py_mp_ass_subscript, assign_subscript), FB_S(Py_sq_item, sq_item),
-    FB_S(Py_nb_add, nb_add), FB_S(Py_nb_subtract, nb_sub), FB_S(Py_nb_multiply, nb_mul),
-    FB_S(Py_nb_true_divide, nb_div), FB_S(Py_nb_floor_divide, nb_floordiv),
-    FB_S(Py_nb_remainder, nb_mod), FB_S(Py_nb_power, nb_pow), FB_S(Py_nb_and, nb_and),
-    FB_S(Py_nb_or, nb_or), FB_S(Py_nb_xor, nb_xor), FB_S(Py_nb_lshift, nb_lshift),
-    FB_S(Py_nb_rshift, nb_rshift), FB_S(Py_nb_matrix_multiply, nb_matmul),
-    FB_S(Py_nb_inplace_add, ib_add), FB_S(Py_nb_inplace_subtract, ib_sub),
-    FB_S(Py_nb_inplace_multiply, ib_mul), FB_S(Py_nb_inplace_true_divide, ib_div),
-    FB_S(Py_nb_inplace_floor_divide, ib_floordiv), FB_S(Py_nb_inplace_remainder, ib_mod),
-    FB_S(Py_nb_inplace_and, ib_and), FB_S(Py_nb_inplace_or, ib_or), FB_S(Py_nb_inplace_xor, ib_xor),
-    FB_S(Py_nb_inplace_lshift, ib_lshift), FB_S(Py_nb_inplace_rshift, ib_rshift),
-    FB_S(Py_nb_inplace_power, ib_pow), FB_S(Py_nb_negative, nb_neg), FB_S(Py_nb_positive, nb_pos),
-    FB_S(Py_nb_absolute, nb_abs), FB_S(Py_nb_invert, nb_invert), FB_S(Py_nb_bool, nb_bool),
-    FB_S(Py_nb_int, nb_int), FB_S(Py_nb_float, nb_float), FB_S(Py_nb_index, nb_index),
+    FB_S(Py_tp_new, tensor_new),
+    FB_S(Py_tp_dealloc, dealloc),
+    FB_S(Py_tp_traverse, traverse),
+    FB_S(Py_tp_clear, clear),
+    FB_S(Py_tp_repr, repr),
+    FB_S(Py_tp_hash, hash),
+    FB_S(Py_tp_richcompare, rich_compare),
+    FB_S(Py_tp_iter, iterate),
+    FB_S(Py_tp_methods, tensor_methods),
+    FB_S(Py_tp_getset, tensor_getset),
+    FB_S(Py_tp_members, members),
+    FB_S(Py_mp_length, length),
+    FB_S(Py_mp_subscript, subscript),
+    FB_S(Py_mp_ass_subscript, assign_subscript),
+    FB_S(Py_sq_item, sq_item),
+    FB_S(Py_nb_add, nb_add),
+    FB_S(Py_nb_subtract, nb_sub),
+    FB_S(Py_nb_multiply, nb_mul),
+    FB_S(Py_nb_true_divide, nb_div),
+    FB_S(Py_nb_floor_divide, nb_floordiv),
+    FB_S(Py_nb_remainder, nb_mod),
+    FB_S(Py_nb_power, nb_pow),
+    FB_S(Py_nb_and, nb_and),
+    FB_S(Py_nb_or, nb_or),
+    FB_S(Py_nb_xor, nb_xor),
+    FB_S(Py_nb_lshift, nb_lshift),
+    FB_S(Py_nb_rshift, nb_rshift),
+    FB_S(Py_nb_matrix_multiply, nb_matmul),
+    FB_S(Py_nb_inplace_add, ib_add),
+    FB_S(Py_nb_inplace_subtract, ib_sub),
+    FB_S(Py_nb_inplace_multiply, ib_mul),
+    FB_S(Py_nb_inplace_true_divide, ib_div),
+    FB_S(Py_nb_inplace_floor_divide, ib_floordiv),
+    FB_S(Py_nb_inplace_remainder, ib_mod),
+    FB_S(Py_nb_inplace_and, ib_and),
+    FB_S(Py_nb_inplace_or, ib_or),
+    FB_S(Py_nb_inplace_xor, ib_xor),
+    FB_S(Py_nb_inplace_lshift, ib_lshift),
+    FB_S(Py_nb_inplace_rshift, ib_rshift),
+    FB_S(Py_nb_inplace_power, ib_pow),
+    FB_S(Py_nb_negative, nb_neg),
+    FB_S(Py_nb_positive, nb_pos),
+    FB_S(Py_nb_absolute, nb_abs),
+    FB_S(Py_nb_invert, nb_invert),
+    FB_S(Py_nb_bool, nb_bool),
+    FB_S(Py_nb_int, nb_int),
+    FB_S(Py_nb_float, nb_float),
+    FB_S(Py_nb_index, nb_index),
     {Py_tp_doc, const_cast<char*>("A multi-dimensional array of one dtype that records how it was "
                                   "computed.")},
     {0, nullptr}};
@@ -728,4 +773,4 @@ void add_tensor_type(PyObject* m) {
   check(PyModule_AddObjectRef(m, "Tensor", type));
 }
 
-}  // namespace flambeau::py
+} // namespace flambeau::py

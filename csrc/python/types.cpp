@@ -16,16 +16,16 @@ void set_exception() {
   } catch (const Error& e) {
     PyObject* type = PyExc_RuntimeError;
     switch (e.kind) {
-      case ErrorKind::Python: return;
-      case ErrorKind::Runtime: type = PyExc_RuntimeError; break;
-      case ErrorKind::Type: type = PyExc_TypeError; break;
-      case ErrorKind::Value: type = PyExc_ValueError; break;
-      case ErrorKind::Index: type = PyExc_IndexError; break;
-      case ErrorKind::NotImplemented: type = PyExc_NotImplementedError; break;
-      case ErrorKind::Memory: type = PyExc_MemoryError; break;
-      case ErrorKind::Overflow: type = PyExc_OverflowError; break;
-      case ErrorKind::Buffer: type = PyExc_BufferError; break;
-      case ErrorKind::ZeroDivision: type = PyExc_ZeroDivisionError; break;
+    case ErrorKind::Python: return;
+    case ErrorKind::Runtime: type = PyExc_RuntimeError; break;
+    case ErrorKind::Type: type = PyExc_TypeError; break;
+    case ErrorKind::Value: type = PyExc_ValueError; break;
+    case ErrorKind::Index: type = PyExc_IndexError; break;
+    case ErrorKind::NotImplemented: type = PyExc_NotImplementedError; break;
+    case ErrorKind::Memory: type = PyExc_MemoryError; break;
+    case ErrorKind::Overflow: type = PyExc_OverflowError; break;
+    case ErrorKind::Buffer: type = PyExc_BufferError; break;
+    case ErrorKind::ZeroDivision: type = PyExc_ZeroDivisionError; break;
     }
     PyErr_SetString(type, e.what());
   } catch (const std::bad_alloc&) {
@@ -40,10 +40,10 @@ void set_exception() {
 static PyObject* dtype_repr(PyObject* self) {
   return PyUnicode_FromFormat("flambeau.%s", name_of(reinterpret_cast<PyDType*>(self)->value));
 }
-#define FB_DTYPE_GET(fn, expr)                            \
-  static PyObject* fn(PyObject* self, void*) {            \
-    DType t = reinterpret_cast<PyDType*>(self)->value;    \
-    return expr;                                          \
+#define FB_DTYPE_GET(fn, expr)                         \
+  static PyObject* fn(PyObject* self, void*) {         \
+    DType t = reinterpret_cast<PyDType*>(self)->value; \
+    return expr;                                       \
   }
 FB_DTYPE_GET(dtype_floating, PyBool_FromLong(is_float(t)))
 FB_DTYPE_GET(dtype_complex, PyBool_FromLong(is_complex(t)))
@@ -71,13 +71,15 @@ static PyMethodDef dtype_methods[] = {
     {"to_complex", dtype_to_complex, METH_NOARGS, "The complex dtype of the same precision."},
     {"__reduce__", dtype_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
-static PyType_Slot dtype_slots[] = {{Py_tp_repr, reinterpret_cast<void*>(dtype_repr)},
-                                    {Py_tp_getset, dtype_getset},
-                                    {Py_tp_methods, dtype_methods},
-                                    {Py_tp_doc, const_cast<char*>("The type of a tensor's elements.")},
-                                    {0, nullptr}};
+static PyType_Slot dtype_slots[] = {
+    {Py_tp_repr, reinterpret_cast<void*>(dtype_repr)},
+    {Py_tp_getset, dtype_getset},
+    {Py_tp_methods, dtype_methods},
+    {Py_tp_doc, const_cast<char*>("The type of a tensor's elements.")},
+    {0, nullptr}};
 static PyType_Spec dtype_spec = {"flambeau.dtype", sizeof(PyDType), 0,
-                                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, dtype_slots};
+                                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                 dtype_slots};
 
 PyObject* wrap(DType t) { return Obj::borrow(dtype_objects[int(t)]).release(); }
 
@@ -86,11 +88,16 @@ bool dtype_from(PyObject* o, DType& out) {
     out = reinterpret_cast<PyDType*>(o)->value;
     return true;
   }
-  if (o == reinterpret_cast<PyObject*>(&PyFloat_Type)) out = default_dtype();
-  else if (o == reinterpret_cast<PyObject*>(&PyLong_Type)) out = DType::I64;
-  else if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) out = DType::Bool;
-  else if (o == reinterpret_cast<PyObject*>(&PyComplex_Type)) out = default_complex();
-  else return false;
+  if (o == reinterpret_cast<PyObject*>(&PyFloat_Type))
+    out = default_dtype();
+  else if (o == reinterpret_cast<PyObject*>(&PyLong_Type))
+    out = DType::I64;
+  else if (o == reinterpret_cast<PyObject*>(&PyBool_Type))
+    out = DType::Bool;
+  else if (o == reinterpret_cast<PyObject*>(&PyComplex_Type))
+    out = default_complex();
+  else
+    return false;
   return true;
 }
 
@@ -103,15 +110,20 @@ static PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O", const_cast<char**>(names), &type, &index))
     return nullptr;
   Device d;
-  if (Py_TYPE(type) == DeviceType_) d = reinterpret_cast<PyDevice*>(type)->value;
-  else if (PyUnicode_Check(type)) d = parse_device(PyUnicode_AsUTF8(type));
-  else if (PyLong_Check(type)) d = {DeviceType::Cuda, int8_t(PyLong_AsLong(type))};
+  if (Py_TYPE(type) == DeviceType_)
+    d = reinterpret_cast<PyDevice*>(type)->value;
+  else if (PyUnicode_Check(type))
+    d = parse_device(PyUnicode_AsUTF8(type));
+  else if (PyLong_Check(type))
+    d = {DeviceType::Cuda, int8_t(PyLong_AsLong(type))};
   else
     fail(ErrorKind::Type, "device(): argument 'type' must be str or int, not ",
          Py_TYPE(type)->tp_name);
   if (index != Py_None) {
-    FB_CHECK(d.index < 0, "type (string) must not include an index because index was passed "
-             "explicitly: ", d);
+    FB_CHECK(d.index < 0,
+             "type (string) must not include an index because index was passed "
+             "explicitly: ",
+             d);
     long i = PyLong_AsLong(index);
     if (PyErr_Occurred()) return nullptr;
     FB_CHECK(i >= 0 && i < 128, "Device index must not be negative, got ", int64_t(i));
@@ -152,9 +164,10 @@ static PyObject* device_reduce(PyObject* self, PyObject*) {
 }
 static PyObject* device_enter(PyObject* self, PyObject*) { return Obj::borrow(self).release(); }
 static PyObject* device_exit(PyObject*, PyObject*) { Py_RETURN_NONE; }
-static PyGetSetDef device_getset[] = {{"type", device_type, nullptr, "'cpu', 'cuda' or 'meta'", nullptr},
-                                      {"index", device_index, nullptr, "its number, or None", nullptr},
-                                      {nullptr, nullptr, nullptr, nullptr, nullptr}};
+static PyGetSetDef device_getset[] = {
+    {"type", device_type, nullptr, "'cpu', 'cuda' or 'meta'", nullptr},
+    {"index", device_index, nullptr, "its number, or None", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
 static PyMethodDef device_methods[] = {{"__reduce__", device_reduce, METH_NOARGS, nullptr},
                                        {"__enter__", device_enter, METH_NOARGS, nullptr},
                                        {"__exit__", device_exit, METH_VARARGS, nullptr},
@@ -179,10 +192,14 @@ PyObject* wrap(const Device& d) {
 }
 
 bool device_from(PyObject* o, Device& out) {
-  if (Py_TYPE(o) == DeviceType_) out = reinterpret_cast<PyDevice*>(o)->value;
-  else if (PyUnicode_Check(o)) out = parse_device(PyUnicode_AsUTF8(o));
-  else if (PyLong_Check(o) && !PyBool_Check(o)) out = {DeviceType::Cuda, int8_t(PyLong_AsLong(o))};
-  else return false;
+  if (Py_TYPE(o) == DeviceType_)
+    out = reinterpret_cast<PyDevice*>(o)->value;
+  else if (PyUnicode_Check(o))
+    out = parse_device(PyUnicode_AsUTF8(o));
+  else if (PyLong_Check(o) && !PyBool_Check(o))
+    out = {DeviceType::Cuda, int8_t(PyLong_AsLong(o))};
+  else
+    return false;
   return true;
 }
 
@@ -199,7 +216,7 @@ static PyObject* size_numel(PyObject* self, PyObject*) {
     n *= PyLong_AsLongLong(PyTuple_GET_ITEM(self, i));
   return PyLong_FromLongLong(n);
 }
-static PyObject* as_size(PyObject* tuple) {  // steals
+static PyObject* as_size(PyObject* tuple) { // steals
   if (!tuple || !PyTuple_CheckExact(tuple)) return tuple;
   Obj t(tuple);
   Py_ssize_t n = PyTuple_GET_SIZE(tuple);
@@ -242,10 +259,10 @@ PyObject* wrap_size(const Dims& d) {
 
 PyObject* wrap(const Scalar& s) {
   switch (s.kind) {
-    case Scalar::Bool: return PyBool_FromLong(s.i != 0);
-    case Scalar::Int: return PyLong_FromLongLong(s.i);
-    case Scalar::Float: return PyFloat_FromDouble(s.f);
-    default: return PyComplex_FromDoubles(s.f, s.im);
+  case Scalar::Bool: return PyBool_FromLong(s.i != 0);
+  case Scalar::Int: return PyLong_FromLongLong(s.i);
+  case Scalar::Float: return PyFloat_FromDouble(s.f);
+  default: return PyComplex_FromDoubles(s.f, s.im);
   }
 }
 
@@ -262,7 +279,7 @@ bool scalar_from(PyObject* o, Scalar& out) {
       if (PyErr_Occurred()) {
         PyErr_Clear();
         fail(ErrorKind::Overflow, "Overflow when unpacking long long: the number does not fit in "
-             "64 bits");
+                                  "64 bits");
       }
       v = (long long)(u);
     }
@@ -275,14 +292,14 @@ bool scalar_from(PyObject* o, Scalar& out) {
     out = item(tensor_of(o));
   } else if (PyIndex_Check(o)) {
     Obj i(PyNumber_Index(o));
-    if (!i) {  // arrays have the slot, but only those of one integer answer
+    if (!i) { // arrays have the slot, but only those of one integer answer
       PyErr_Clear();
       return false;
     }
     return scalar_from(i.get(), out);
   } else if (Py_TYPE(o)->tp_as_number && Py_TYPE(o)->tp_as_number->nb_float &&
              !PyUnicode_Check(o) && PyObject_HasAttrString(o, "dtype") &&
-             !PyObject_HasAttrString(o, "__len__")) {  // NumPy scalars
+             !PyObject_HasAttrString(o, "__len__")) { // NumPy scalars
     if (PyObject_HasAttrString(o, "imag")) {
       Obj z(PyObject_CallFunctionObjArgs(reinterpret_cast<PyObject*>(&PyComplex_Type), o, nullptr));
       if (z && PyComplex_ImagAsDouble(z.get()) != 0) {
@@ -353,7 +370,8 @@ void add_types(PyObject* m) {
   DTypeType = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&dtype_spec)));
   DeviceType_ = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&device_spec)));
   Obj bases(Py_BuildValue("(O)", &PyTuple_Type));
-  SizeType = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpecWithBases(&size_spec, bases.get())));
+  SizeType =
+      reinterpret_cast<PyTypeObject*>(check(PyType_FromSpecWithBases(&size_spec, bases.get())));
   check(PyModule_AddObjectRef(m, "dtype", reinterpret_cast<PyObject*>(DTypeType)));
   check(PyModule_AddObjectRef(m, "device", reinterpret_cast<PyObject*>(DeviceType_)));
   check(PyModule_AddObjectRef(m, "Size", reinterpret_cast<PyObject*>(SizeType)));
@@ -365,4 +383,4 @@ void add_types(PyObject* m) {
   }
 }
 
-}  // namespace flambeau::py
+} // namespace flambeau::py

@@ -20,9 +20,9 @@ constexpr double bound = 2.0;
 constexpr double bound = 2.06;
 #endif
 
-template <class T>
+template<class T>
 using Loop = void (*)(const T*, T*, int64_t);
-template <class T>
+template<class T>
 using Loop2 = void (*)(const T*, const T*, T*, int64_t);
 
 double ulp_of(float ref) {
@@ -37,7 +37,7 @@ long double ulp_of(double ref) {
 }
 
 // Error in ulp of `got` against the exact `ref`; infinite when the kinds (NaN, inf, sign) differ.
-template <class T, class R>
+template<class T, class R>
 double error(T got, R ref) {
   const T r = T(ref);
   if (r != r || got != got) return (r != r) == (got != got) ? 0 : HUGE_VAL;
@@ -46,7 +46,7 @@ double error(T got, R ref) {
   return double(std::fabs(R(got) - ref) / R(ulp_of(r)));
 }
 
-template <class T>
+template<class T>
 struct Worst {
   double ulp = 0;
   T x = 0, y = 0, got = 0;
@@ -90,7 +90,7 @@ std::vector<double> all_doubles() {
   return v;
 }
 
-template <class T, class R>
+template<class T, class R>
 void check(const char* name, const std::vector<T>& x, Loop<T> f, R (*ref)(R), double bound) {
   std::vector<T> y(x.size());
   f(x.data(), y.data(), int64_t(x.size()));
@@ -98,7 +98,7 @@ void check(const char* name, const std::vector<T>& x, Loop<T> f, R (*ref)(R), do
   for (size_t i = 0; i < x.size(); ++i) w.add(error(y[i], ref(R(x[i]))), x[i], T(0), y[i]);
   w.report(name, bound);
 }
-template <class T, class R>
+template<class T, class R>
 void check2(const char* name, const std::vector<T>& x, Loop2<T> f, R (*ref)(R, R), double bound) {
   std::vector<T> a, b;
   uint64_t s = 7;
@@ -109,8 +109,8 @@ void check2(const char* name, const std::vector<T>& x, Loop2<T> f, R (*ref)(R, R
     if (i % 8 == 0) b.back() = T(int(next() % 41) - 20);
     if (i % 16 == 1) a.back() = T(double(next()) * 0x1p-31 * 4);
   }
-  const T odd[] = {T(0), T(-0.0), T(1), T(-1), T(0.5), T(-2), T(3), T(m::inf_f), T(-m::inf_f),
-                   T(m::nan_f), T(-3), T(2), T(-0.5), T(1e-40), T(1e30), T(-1e30)};
+  const T odd[] = {T(0),         T(-0.0),     T(1),  T(-1), T(0.5),  T(-2),    T(3),    T(m::inf_f),
+                   T(-m::inf_f), T(m::nan_f), T(-3), T(2),  T(-0.5), T(1e-40), T(1e30), T(-1e30)};
   for (T p : odd)
     for (T q : odd) a.push_back(p), b.push_back(q);
   std::vector<T> y(a.size());
@@ -120,42 +120,44 @@ void check2(const char* name, const std::vector<T>& x, Loop2<T> f, R (*ref)(R, R
   w.report(name, bound);
 }
 
-template <class T>
+template<class T>
 T ref_sigmoid(T x) {
   return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x));
 }
-template <class T>
+template<class T>
 T ref_rsqrt(T x) {
   return 1 / std::sqrt(x);
 }
 
-#define UNARY(X) \
-  X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(sin) X(cos) X(tan) X(asin) X(acos)  \
-  X(atan) X(sinh) X(cosh) X(tanh) X(asinh) X(acosh) X(atanh) X(sqrt) X(erf) X(erfc) X(sigmoid) \
-  X(rsqrt)
-#define DEFINE(name)                                                                    \
-  template <class T>                                                                    \
+#define UNARY(X)                                                                                 \
+  X(exp)                                                                                         \
+  X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(sin) X(cos) X(tan) X(asin) X(acos) X(atan) \
+      X(sinh) X(cosh) X(tanh) X(asinh) X(acosh) X(atanh) X(sqrt) X(erf) X(erfc) X(sigmoid)       \
+          X(rsqrt)
+#define DEFINE(name)                                                                             \
+  template<class T>                                                                              \
   __attribute__((noinline)) void run_##name(const T* __restrict x, T* __restrict y, int64_t n) { \
-    for (int64_t i = 0; i < n; ++i) y[i] = m::name(x[i]);                               \
+    for (int64_t i = 0; i < n; ++i) y[i] = m::name(x[i]);                                        \
   }
 UNARY(DEFINE)
-#define DEFINE2(name)                                                          \
-  template <class T>                                                           \
+#define DEFINE2(name)                                                                     \
+  template<class T>                                                                       \
   __attribute__((noinline)) void run_##name(const T* __restrict a, const T* __restrict b, \
-                                            T* __restrict y, int64_t n) {      \
-    for (int64_t i = 0; i < n; ++i) y[i] = m::name(a[i], b[i]);                \
+                                            T* __restrict y, int64_t n) {                 \
+    for (int64_t i = 0; i < n; ++i) y[i] = m::name(a[i], b[i]);                           \
   }
 DEFINE2(pow)
 DEFINE2(atan2)
 
-template <class R>
+template<class R>
 R (*oracle(const char* name))(R) {
 #define PICK(f) \
   if (!std::strcmp(name, #f)) return [](R x) -> R { return std::f(x); };
-  PICK(exp) PICK(exp2) PICK(expm1) PICK(log) PICK(log2) PICK(log10) PICK(log1p) PICK(sin) PICK(cos)
-  PICK(tan) PICK(asin) PICK(acos) PICK(atan) PICK(sinh) PICK(cosh) PICK(tanh) PICK(asinh)
-  PICK(acosh) PICK(atanh) PICK(sqrt) PICK(erf) PICK(erfc)
-  if (!std::strcmp(name, "sigmoid")) return ref_sigmoid<R>;
+  PICK(exp)
+  PICK(exp2) PICK(expm1) PICK(log) PICK(log2) PICK(log10) PICK(log1p) PICK(sin) PICK(cos) PICK(tan)
+      PICK(asin) PICK(acos) PICK(atan) PICK(sinh) PICK(cosh) PICK(tanh) PICK(asinh) PICK(acosh)
+          PICK(atanh) PICK(sqrt) PICK(erf)
+              PICK(erfc) if (!std::strcmp(name, "sigmoid")) return ref_sigmoid<R>;
   return ref_rsqrt<R>;
 }
 
@@ -177,7 +179,7 @@ void check_philox() {
     expect(!std::memcmp(out, k + 6, 16), "philox known answer");
   }
   // Every filler: the same bits from each instruction set, and from the middle of the stream.
-  const flambeau::PhiloxFill flambeau::PhiloxTable::*fills[] = {
+  const flambeau::PhiloxFill flambeau::PhiloxTable::* fills[] = {
       &flambeau::PhiloxTable::bits32,        &flambeau::PhiloxTable::bits64,
       &flambeau::PhiloxTable::uniform32,     &flambeau::PhiloxTable::uniform64,
       &flambeau::PhiloxTable::normal32,      &flambeau::PhiloxTable::normal64,
@@ -210,7 +212,7 @@ void check_philox() {
   expect(same, "filler: word i is word i % 4 of block i / 4");
 }
 
-}  // namespace
+} // namespace
 
 int main() {
   check_philox();
@@ -219,12 +221,12 @@ int main() {
   std::printf("%zu floats, %zu doubles each\n", f.size(), d.size());
 #define RUN(name) check<float, double>(#name, f, run_##name<float>, oracle<double>(#name), bound);
   UNARY(RUN)
-  check2<float, double>("pow", f, run_pow<float>, [](double a, double b) { return std::pow(a, b); },
-                        2.0);
-  check2<float, double>("atan2", f, run_atan2<float>,
-                        [](double a, double b) { return std::atan2(a, b); }, 2.0);
+  check2<float, double>(
+      "pow", f, run_pow<float>, [](double a, double b) { return std::pow(a, b); }, 2.0);
+  check2<float, double>(
+      "atan2", f, run_atan2<float>, [](double a, double b) { return std::atan2(a, b); }, 2.0);
 #undef RUN
-#define RUN(name) \
+#define RUN(name)                                                                      \
   check<double, long double>(#name, d, run_##name<double>, oracle<long double>(#name), \
                              std::strcmp(#name, "erfc") ? bound : 3.0);
   UNARY(RUN)
