@@ -1,9 +1,11 @@
 """Elementwise functions of two and three tensors."""
 
+import dataclasses
+
 import numpy as np
 from scipy import special as sp
 
-from .base import ALL, CPLX, FLOAT, INT, REAL, B, Bad, S, T, op
+from .base import ALL, CPLX, FLOAT, INT, REAL, REGISTRY, B, Bad, S, T, op
 
 CLASH = S(T(2, 3), T(2, 4))
 
@@ -446,3 +448,9 @@ op(
     grad=False,
     method=True,
 )
+
+# other names of the same ops
+for _new, _old in {
+    "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne",
+}.items():  # fmt: skip
+    REGISTRY[_new] = dataclasses.replace(REGISTRY[_old], name=_new, key=_new)

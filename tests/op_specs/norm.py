@@ -228,3 +228,13 @@ op(
     dtypes=REAL,
     key="dropout_ends",
 )
+
+# what chance leaves alone: nothing dropped at p = 0, nothing at all outside training
+for _name in ("feature_dropout", "feature_alpha_dropout"):
+    op(
+        _name,
+        lambda x, p, train: x,
+        [S(T(2, 3, 4), 0.0, True), S(T(2, 3, 4), 0.5, False)],
+        dtypes=FLOAT,
+        tol=2,
+    )

@@ -1,9 +1,11 @@
 """Elementwise functions of one tensor."""
 
+import dataclasses
+
 import numpy as np
 from scipy import special as sp
 
-from .base import ALL, CPLX, FLOAT, INT, REAL, Bad, S, T, U, op
+from .base import ALL, CPLX, FLOAT, INT, REAL, REGISTRY, Bad, S, T, U, op
 
 
 def big(samples):
@@ -317,3 +319,10 @@ op(
     dtypes=REAL,
     method=True,
 )
+
+# other names of the same ops
+for _new, _old in {
+    "absolute": "abs", "negative": "neg", "fix": "trunc", "arccos": "acos", "arcsin": "asin",
+    "arctan": "atan", "arccosh": "acosh", "arcsinh": "asinh", "arctanh": "atanh",
+}.items():  # fmt: skip
+    REGISTRY[_new] = dataclasses.replace(REGISTRY[_old], name=_new, key=_new)

@@ -37,45 +37,6 @@ def triu_indices(row, col, offset=0, *, dtype=None, device=None, layout=None, pi
     return _tri("triu_indices", row, col, offset, dtype, layout, device, lambda c, r: c >= r)
 
 
-@composite()
-def scalar_tensor(s, *, dtype=None, device=None, layout=None, pin_memory=False,
-                  requires_grad=False):
-    """A 0-d tensor of a number, in the default floating dtype unless told."""
-    if dtype is None:
-        dtype = fb.get_default_dtype()
-        if isinstance(s, complex):
-            from ._util import complex_dtype
-            dtype = complex_dtype(dtype)
-        elif isinstance(s, bool):
-            dtype = fb.bool
-    return fb.full((), s, dtype=dtype, device=device, requires_grad=requires_grad)
-
-
-@composite(out=True)
-def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, layout=None,
-             requires_grad=False):
-    """`steps` numbers from `base**start` to `base**end`, evenly spaced on a log scale.
-
-    >>> import flambeau as fb
-    >>> fb.logspace(0, 2, 3).tolist()
-    [1.0, 10.0, 100.0]
-    """
-    if steps < 0:
-        raise RuntimeError(f"number of steps must be non-negative, got {steps}")
-    for name, v in (("start", start), ("end", end)):
-        if isinstance(v, fb.Tensor) and v.dim():
-            raise RuntimeError("logspace only supports 0-dimensional start and end tensors, but "
-                               "got "
-                               f"{name} with {v.dim()} dimension(s)")
-    dtype = dtype or fb.get_default_dtype()
-    wide = fb.complex128 if dtype.is_complex else fb.float64
-    # integer results start from integers, as PyTorch's kernel does
-    kind = complex if dtype.is_complex else float if dtype.is_floating_point else int
-    at = fb.linspace(kind(start), kind(end), steps, dtype=wide, device=device)
-    out = fb.pow(fb.full((), base, dtype=wide, device=device), at).to(dtype)
-    return out.requires_grad_() if requires_grad else out
-
-
 @composite(out=True)
 def range(start=0, end=None, step=1, *, dtype=None, device=None, layout=None, requires_grad=False):
     """Numbers from `start` to `end` INCLUSIVE; kept for old scripts, use `arange`."""

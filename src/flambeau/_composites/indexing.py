@@ -4,7 +4,7 @@ from __future__ import annotations
 import flambeau as fb
 
 from ._register import composite
-from ._util import named, wrap_dim
+from ._util import wrap_dim
 
 
 @composite(method=True)
@@ -109,17 +109,6 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     return _scattered("diagonal_scatter", input, src, lambda t: t.diagonal(offset, dim1, dim2))
 
 
-@composite(method=True)
-def as_strided_scatter(input, src, size, stride, storage_offset=None):
-    """A copy of `input` with `src` written to `as_strided(size, stride, storage_offset)`."""
-    at = input.storage_offset() if storage_offset is None else storage_offset
-    out = input.clone()
-    part = out.as_strided(size, stride, at)
-    _check_src("as_strided_scatter", src, part)
-    part.copy_(src)
-    return out
-
-
 @composite(method=True, inplace=True, out=True)
 def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     """Reduce slices of `source` into rows `index` of `input` along `dim`.
@@ -212,20 +201,3 @@ def unravel_index(indices, shape):
         out.append(fb.remainder(rest, max(n, 1)))
         rest = fb.div(rest, max(n, 1), rounding_mode="floor")
     return tuple(reversed(out))
-
-
-@composite(method=True, out="exact")
-def aminmax(input, *, dim=None, keepdim=False):
-    """Smallest and largest element, over all dims or `dim`: a named tuple (min, max)."""
-    if input.numel() == 0 and dim is None:
-        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the "
-                           "operation has no identity.")
-    if dim is None:
-        if keepdim:
-            dims = list(range(input.dim()))
-            pair = fb.amin(input, dims, True), fb.amax(input, dims, True)
-        else:
-            pair = fb.amin(input), fb.amax(input)
-    else:
-        pair = fb.amin(input, dim, keepdim), fb.amax(input, dim, keepdim)
-    return named("aminmax", "min max", *pair)

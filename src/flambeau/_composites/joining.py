@@ -15,12 +15,6 @@ def _stacked(name, tensors, up, dim):
     return fb.cat([up(t) for t in tensors], dim)
 
 
-@composite(out=True, aliases=("concatenate",))
-def concat(tensors, dim=0):
-    """Another name of `cat`: join tensors along an existing dimension."""
-    return fb.cat(tensors, dim)
-
-
 @composite(out=True)
 def hstack(tensors):
     """Join tensors side by side: along dim 1 (dim 0 for 1-d).

@@ -6,24 +6,6 @@ import flambeau as fb
 from ._register import composite
 from ._util import as_inexact, inexact, is_tensor, named, wrap_dims
 
-_SAME = """absolute=abs arccos=acos arccosh=acosh arcsin=asin arcsinh=asinh arctan=atan
-arctan2=atan2 arctanh=atanh clip=clamp divide=div fix=trunc greater=gt
-greater_equal=ge less=lt less_equal=le multiply=mul negative=neg not_equal=ne subtract=sub
-true_divide=div""".split()
-
-
-def _alias(name, of):
-    def f(input, *args, **kw):
-        return getattr(fb, of)(input, *args, **kw)
-    f.__name__ = f.__qualname__ = name
-    f.__doc__ = f"Another name of `{of}`."
-    composite(method=True, inplace=True, out=True)(f)
-
-
-for _pair in _SAME:
-    _alias(*_pair.split("="))
-
-
 @composite(method=True, inplace="function", out=True)
 def clamp_min(input, min):
     """`input` with nothing below `min` (a number or tensor)."""
@@ -53,20 +35,6 @@ def rad2deg(input):
 
 
 @composite(method=True)
-def positive(input):
-    """`input` itself (unary plus); not defined for bool."""
-    if input.dtype == fb.bool:
-        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
-    return input
-
-
-@composite(method=True, inplace="function", out=True)
-def conj_physical(input):
-    """The complex conjugate, written out (for real input a copy)."""
-    return input.conj().resolve_conj() if input.is_complex() else input.clone()
-
-
-@composite(method=True)
 def resolve_conj(input):
     """`input` with conjugation written out; Flambeau always does that, so `input` itself."""
     return input
@@ -76,18 +44,6 @@ def resolve_conj(input):
 def resolve_neg(input):
     """`input` with negation written out; Flambeau always does that, so `input` itself."""
     return input
-
-
-@composite()
-def rsub(input, other, *, alpha=1):
-    """`other - alpha * input`."""
-    other = other if is_tensor(other) else fb.tensor(other, device=input.device)
-    if input.dtype == fb.bool or other.dtype == fb.bool:
-        raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If "
-                           "you are trying to invert a mask, use the `~` or `logical_not()` "
-                           "operator "
-                           "instead.")
-    return fb.sub(other, input, alpha=alpha)
 
 
 @composite(method=True, inplace=True, out=True)
@@ -146,22 +102,6 @@ def frexp(input):
 def isreal(input):
     """True where the imaginary part is zero."""
     return input.imag == 0 if input.is_complex() else fb.ones_like(input, dtype=fb.bool)
-
-
-@composite(method=True, out=True)
-def isposinf(input):
-    """True where the element is +infinity; not defined for complex."""
-    if input.is_complex():
-        raise RuntimeError("isposinf does not support complex inputs.")
-    return input == fb.inf if input.is_floating_point() else fb.zeros_like(input, dtype=fb.bool)
-
-
-@composite(method=True, out=True)
-def isneginf(input):
-    """True where the element is -infinity; not defined for complex."""
-    if input.is_complex():
-        raise RuntimeError("isneginf does not support complex inputs.")
-    return input == -fb.inf if input.is_floating_point() else fb.zeros_like(input, dtype=fb.bool)
 
 
 @composite(method=True)
@@ -245,38 +185,12 @@ def mvlgamma(input, p):
     return fb.lgamma(x.unsqueeze(-1) - j).sum(-1) + p * (p - 1) / 4 * 1.1447298858494002
 
 
-@composite(out=True)
-def polygamma(n, input):
-    """The n-th derivative of digamma; n is an int >= 0 and comes first."""
-    return fb.special.polygamma(n, input)
-
-
-@composite(method=True, inplace=True, name="polygamma", function=False)
-def _polygamma(self, n):
-    """The n-th derivative of digamma of the tensor."""
-    return fb.special.polygamma(n, self)
-
-
 def _need(name, *tensors):
     for i, t in enumerate(tensors):
         if not is_tensor(t):
             raise TypeError(f"{name}(): argument '{('input', 'other')[i]}' (position {i + 1}) "
                             "must be "
                             f"Tensor, not {type(t).__name__}")
-
-
-@composite(method=True, inplace=True, out=True)
-def igamma(input, other):
-    """Regularised lower incomplete gamma function P(input, other)."""
-    _need("igamma", input, other)
-    return fb.special.gammainc(input, other)
-
-
-@composite(method=True, inplace=True, out=True)
-def igammac(input, other):
-    """Regularised upper incomplete gamma function Q(input, other)."""
-    _need("igammac", input, other)
-    return fb.special.gammaincc(input, other)
 
 
 @composite(method=True, out=True)
@@ -305,4 +219,3 @@ def hash_tensor(input, dim=(), *, keepdim=False, mode=0):
         if not keepdim:
             bits = bits.squeeze(d)
     return bits.view(fb.uint64)
-

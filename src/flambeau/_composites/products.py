@@ -93,12 +93,6 @@ def vdot(input, other):
     return fb.dot(input.conj(), other)
 
 
-@composite(method=True, out=True)
-def ger(input, vec2):
-    """Another name of `outer`."""
-    return fb.outer(input, vec2)
-
-
 @composite(out=True)
 def chain_matmul(*matrices):
     """Product of matrices in the cheapest order; see `linalg.multi_dot`."""
@@ -222,28 +216,6 @@ def renorm(input, p, dim, maxnorm):
     size = fb.norm(input.abs(), p, rest, keepdim=True)
     scale = fb.where(size > maxnorm, maxnorm / (size + 1e-7), fb.ones_like(size))
     return input * scale
-
-
-@composite(method=True, out=True)
-def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
-    """Norm over all elements or `dim`: a number p, "fro" (2) or "nuc"; new code: `linalg.norm`.
-
-    >>> import flambeau as fb
-    >>> fb.norm(fb.tensor([3., 4.])).item()
-    5.0
-    """
-    if isinstance(p, str) and p not in ("fro", "nuc"):
-        raise RuntimeError(f"norm: p must be a number, 'fro' or 'nuc', got {p!r}")
-    if p == "nuc":
-        return fb.linalg.matrix_norm(input, "nuc", (0, 1) if dim is None else dim, keepdim,
-                                     dtype=dtype)
-    dim = [dim] if isinstance(dim, int) else dim
-    if not inexact(input):
-        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as "
-                           "input. "
-                           f"Got {input.dtype}")
-    p = 2 if p in ("fro", None) else p
-    return fb._C.linalg_vector_norm(input, p, dim, keepdim, dtype=dtype)
 
 
 @composite()

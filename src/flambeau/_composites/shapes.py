@@ -85,12 +85,6 @@ def broadcast_tensors(*tensors):
 
 
 @composite(method=True)
-def broadcast_to(input, size):
-    """A view of `input` expanded to `size`."""
-    return input.expand(size)
-
-
-@composite(method=True)
 def tile(input, *dims):
     """`input` repeated `dims` times along its last dimensions (NumPy's tile).
 
@@ -199,35 +193,6 @@ def flipud(input):
     if input.dim() < 1:
         raise RuntimeError("Input must be >= 1-d, got 0-d")
     return input.flip(0)
-
-
-@composite(method=True, aliases=("swapdims",))
-def swapaxes(input, axis0, axis1):
-    """A view with two dimensions exchanged (NumPy's name for transpose)."""
-    return input.transpose(axis0, axis1)
-
-
-@composite(method=True)
-def moveaxis(input, source, destination):
-    """A view with the dimensions `source` moved to the positions `destination`."""
-    return fb.movedim(input, source, destination)
-
-
-@composite(method=True)
-def ravel(input):
-    """`input` as one contiguous dimension; a view where possible."""
-    return input.contiguous().reshape(-1)
-
-
-@composite(method=True)
-def adjoint(input):
-    """The conjugate transpose of the last two dimensions, a view for real input."""
-    if input.dim() == 1:
-        raise RuntimeError("adjoint() is only supported on matrices or batches of matrices, "
-                           "got a 1-d tensor")
-    if input.dim() == 0:
-        return input.conj()
-    return input.transpose(-2, -1).conj()
 
 
 @composite(method=True)

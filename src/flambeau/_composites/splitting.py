@@ -83,12 +83,6 @@ def dsplit(input, *indices_or_sections):
     return _check_split("dsplit", input, 3, 2, _ints(indices_or_sections))
 
 
-@composite(method=True)
-def split_with_sizes(input, split_sizes, dim=0):
-    """Cut `input` along `dim` into parts of the given sizes, which must sum to its size."""
-    return _sized(input, split_sizes, dim)
-
-
 def _sized(input, split_sizes, dim):
     if input.dim() == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")

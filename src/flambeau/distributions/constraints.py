@@ -25,6 +25,8 @@ class Constraint:
 
 
 class _Dependent(Constraint):
+    """A set whose bounds depend on other parameters; calling it gives itself."""
+
     is_dependent = True
 
     def __call__(self, *args, **kw):
@@ -36,32 +38,51 @@ def _make(name, test, **kw):
 
 
 def greater_than(bound):
+    """Numbers above `bound`."""
     return _make(f"GreaterThan(lower_bound={bound})", lambda x: x > bound, lower_bound=bound)
 
 
 def greater_than_eq(bound):
+    """Numbers from `bound` on."""
     return _make(f"GreaterThanEq(lower_bound={bound})", lambda x: x >= bound, lower_bound=bound)
 
 
 def less_than(bound):
+    """Numbers below `bound`."""
     return _make(f"LessThan(upper_bound={bound})", lambda x: x < bound, upper_bound=bound)
 
 
 def interval(low, high):
+    """Numbers from `low` to `high`, both included.
+
+    >>> import flambeau as fb
+    >>> fb.distributions.constraints.interval(0, 1).check(fb.tensor([0.5, 2.])).tolist()
+    [True, False]
+    """
     return _make(f"Interval(lower_bound={low}, upper_bound={high})",
                  lambda x: (x >= low) & (x <= high), lower_bound=low, upper_bound=high)
 
 
-half_open_interval = interval
+def half_open_interval(low, high):
+    """Numbers from `low` to `high`, `high` not included.
+
+    >>> import flambeau as fb
+    >>> fb.distributions.constraints.half_open_interval(0, 1).check(fb.tensor([0., 1.])).tolist()
+    [True, False]
+    """
+    return _make(f"HalfOpenInterval(lower_bound={low}, upper_bound={high})",
+                 lambda x: (x >= low) & (x < high), lower_bound=low, upper_bound=high)
 
 
 def integer_interval(low, high):
+    """Whole numbers from `low` to `high`, both included."""
     return _make(f"IntegerInterval(lower_bound={low}, upper_bound={high})",
                  lambda x: (x % 1 == 0) & (x >= low) & (x <= high), discrete=True, lower_bound=low,
                  upper_bound=high)
 
 
 def multinomial(upper):
+    """Vectors of counts that add up to at most `upper`."""
     return _make("Multinomial()", lambda x: (x >= 0).all(-1) & (x.sum(-1) <= upper), discrete=True,
                  event_dim=1)
 
