@@ -206,7 +206,8 @@ def set_float32_matmul_precision(precision):
     >>> fb.set_float32_matmul_precision("highest")
     """
     if precision not in ("highest", "high", "medium"):
-        raise ValueError(f"invalid matmul precision {precision!r}: use 'highest', 'high' or 'medium'")
+        raise ValueError(f"invalid matmul precision {precision!r}: use 'highest', 'high' or "
+                         "'medium'")
     _precision[0] = precision
 
 

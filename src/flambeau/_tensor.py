@@ -246,8 +246,8 @@ def is_pinned(self, device=None):
 @_method
 def pin_memory(self, device=None):
     """Raises RuntimeError: page-locked memory needs a CUDA device."""
-    raise RuntimeError("Cannot access accelerator device when none is available: pin_memory() needs "
-                       "CUDA, which this build does not have")
+    raise RuntimeError("Cannot access accelerator device when none is available: pin_memory() "
+                       "needs CUDA, which this build does not have")
 
 
 @_method
@@ -329,8 +329,8 @@ def new_empty_strided(self, size, stride, dtype=None, device=None, **options):
 @_method
 def __contains__(self, element):
     if not isinstance(element, (Tensor, int, float, complex, bool)):
-        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
-                           f"{element.__class__}.")
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in "
+                           f"a {element.__class__}.")
     return bool((self == element).any())
 
 

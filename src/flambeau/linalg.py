@@ -457,9 +457,8 @@ def householder_product(A, tau):
                            "than or "
                            f"equal to tau.shape[-1], got {list(A.shape)} and {list(tau.shape)}")
     if A.dtype != tau.dtype:
-        raise RuntimeError(f"torch.linalg.householder_product: tau dtype {tau.dtype} does not match input "
-                           "dtype "
-                           f"{A.dtype}")
+        raise RuntimeError(f"torch.linalg.householder_product: tau dtype {tau.dtype} does "
+                           f"not match input dtype {A.dtype}")
     if tuple(tau.shape[:-1]) != tuple(A.shape[:-2]):
         raise RuntimeError("torch.linalg.householder_product: Expected batch dimensions of tau to "
                            "be "

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import flambeau as fb
 
-__all__ = [*"""amax amin argmax argmin cumprod cumsum log_softmax logaddexp logsumexp mean median norm
-normalize prod softmax softmin std sum var""".split()]
+__all__ = [*"""amax amin argmax argmin cumprod cumsum log_softmax logaddexp logsumexp mean median
+norm normalize prod softmax softmin std sum var""".split()]
 
 
 def _dims(x, dim):

@@ -42,7 +42,8 @@ def handle_torch_function(public_api, relevant_args, *args, **kwargs):
     Raises TypeError when every one returns NotImplemented.
     """
     for a in _overloaded(relevant_args):
-        r = type(a).__torch_function__(public_api, tuple(type(x) for x in relevant_args), args, kwargs)
+        kinds = tuple(type(x) for x in relevant_args)
+        r = type(a).__torch_function__(public_api, kinds, args, kwargs)
         if r is not NotImplemented:
             return r
     raise TypeError(f"no implementation found for {public_api!r} on types that implement "

@@ -10,8 +10,8 @@ from ._anomaly import (
 from ._function import Function, once_differentiable
 
 __all__ = ["Function", "Node", "Variable", "backward", "detect_anomaly", "enable_grad", "grad",
-           "gradcheck", "gradgradcheck", "inference_mode", "is_anomaly_enabled", "no_grad", "once_differentiable",
-           "set_anomaly_enabled", "set_detect_anomaly", "set_grad_enabled"]
+           "gradcheck", "gradgradcheck", "inference_mode", "is_anomaly_enabled", "no_grad",
+           "once_differentiable", "set_anomaly_enabled", "set_detect_anomaly", "set_grad_enabled"]
 
 _LAZY = {"gradcheck": "gradcheck", "gradgradcheck": "gradcheck"}
 _MODULES = ("functional", "function", "graph", "forward_ad", "profiler")

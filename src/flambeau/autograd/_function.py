@@ -65,8 +65,8 @@ class Function:
     generate_vmap_rule = False
 
     def __init__(self, *args, **kwargs):
-        raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd functions "
-                           "are all static, so you should invoke them on the class itself.")
+        raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd "
+                           "functions are all static, so you should invoke them on the class itself.")
 
     @staticmethod
     def forward(*args, **kwargs):
@@ -103,7 +103,9 @@ class Function:
         if not record:
             return out
         outs = out if isinstance(out, tuple) else (out,)
-        back = getattr(cls, "vjp", cls.backward) if cls.backward is Function.backward else cls.backward
+        back = cls.backward
+        if back is Function.backward:
+            back = getattr(cls, "vjp", back)
         outs = _C._attach_function(ctx, back, cls.__name__ + "Backward", args, outs, ctx._to_save,
                                    ctx._dirty, ctx._frozen, ctx._materialize)
         ctx._to_save = ()

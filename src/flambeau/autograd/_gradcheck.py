@@ -97,8 +97,8 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
     if not wanted:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none "
-                         "of the them have requires_grad=True.")
+        raise ValueError("gradcheck expects at least one input tensor to require gradient, but "
+                         "none of the them have requires_grad=True.")
     for x in wanted:
         x.retain_grad()
     outs = _outputs(func, inputs)
@@ -110,8 +110,8 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
             if not raise_exception:
                 return False
             where = next(i for i, y in enumerate(inputs) if y is x)
-            raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input {where},\n"
-                                 f"numerical:{bad[0]}\nanalytical:{bad[1]}\n")
+            raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input {where},"
+                                 f"\nnumerical:{bad[0]}\nanalytical:{bad[1]}\n")
     return True
 
 

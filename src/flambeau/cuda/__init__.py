@@ -1,4 +1,4 @@
-"""The CUDA slot: tells that this build has no GPU backend, and answers the questions scripts ask."""
+"""The CUDA slot: tells that this build has no GPU backend, and answers what scripts ask."""
 from __future__ import annotations
 
 _MISSING = ("this build of Flambeau has no CUDA backend; run on the CPU "

@@ -151,7 +151,8 @@ def binary_cross_entropy(
     if target.shape != input.shape:
         raise ValueError(
             f"binary_cross_entropy: Using a target size ({shape_text(target)}) that is different "
-            f"to the input size ({shape_text(input)}) is deprecated. Please ensure they have the same size."
+            f"to the input size ({shape_text(input)}) is deprecated. Please ensure they "
+            "have the same size."
         )
     low, high = 1.0, 0.0
     if input.device.type == "meta":

@@ -10,7 +10,8 @@ def to_tensor(pic):
     """Turn a PIL image or an array [H, W(, C)] into a tensor [C, H, W]; uint8 becomes 0 .. 1.
 
     >>> import flambeau as fb, numpy as np
-    >>> fb.vision.transforms.functional.to_tensor(np.full((1, 1, 3), 255, np.uint8)).shape == (3, 1, 1)
+    >>> picture = np.full((1, 1, 3), 255, np.uint8)
+    >>> fb.vision.transforms.functional.to_tensor(picture).shape == (3, 1, 1)
     True
     """
     import numpy as np
