@@ -66,7 +66,8 @@ class Function:
 
     def __init__(self, *args, **kwargs):
         raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd "
-                           "functions are all static, so you should invoke them on the class itself.")
+                           "functions are all static, so you should invoke them on the class "
+                           "itself.")
 
     @staticmethod
     def forward(*args, **kwargs):
