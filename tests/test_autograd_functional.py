@@ -93,6 +93,8 @@ def test_vjp_and_jvp_of_func():
     close(pull(fb.ones(2, 3, dtype=fb.float64)), (Y.sum().expand(2), X.sum().expand(3)))
     value, t = func.jvp(lambda a: a.sin(), (X,), (Y[:2],))
     close(t, X.cos() * Y[:2])
+    with pytest.raises(RuntimeError):
+        func.jvp(lambda a: fb.ones(2), (X,), (X,), strict=True)
 
 
 def test_func_of_a_module():

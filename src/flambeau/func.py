@@ -158,7 +158,8 @@ def vjp(func, *primals, has_aux=False):
 def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     """(func(*primals), the product of its Jacobian with `tangents`)[, aux].
 
-    `primals` and `tangents` are tuples alike. Computed by two backward passes.
+    `primals` and `tangents` are tuples alike. Computed by two backward passes. `strict` makes an
+    output that depends on no primal a RuntimeError; its tangent is zero otherwise.
 
     >>> import flambeau as fb
     >>> fb.func.jvp(fb.square, (fb.tensor([1., 2.]),), (fb.tensor([1., 10.]),))
@@ -170,6 +171,8 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     with _Level((primals, tangents)) as level:
         inputs = level.inputs(primals, "jvp")
         outputs, aux = _split(func(*inputs), has_aux, "jvp")
+        if strict and not all(o.requires_grad for o in leaves(outputs)):
+            raise RuntimeError("jvp: with strict=True every output must depend on a primal")
         seeds = rebuild(outputs, [_C.zeros_like(o).requires_grad_() for o in leaves(outputs)])
         rows = _products(outputs, inputs, seeds, True)
         tangent = level.result(_products(rows, seeds, tangents, level.graph))
