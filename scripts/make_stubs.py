@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import keyword
 import pathlib
 import re
 import sys
@@ -60,6 +61,7 @@ def parameter(text):
         )
     if optional or (default or "").strip("= ") == "None":
         t += " | None"
+    name += "_" * keyword.iskeyword(name)  # `from` is one
     return f"{name}: {t}" + (" = ..." if default else "")
 
 

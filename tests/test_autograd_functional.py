@@ -49,8 +49,7 @@ def test_results_can_be_differentiated():
 
 
 def test_strict_and_bad_calls():
-    close(A.jacobian(lambda v: fb.ones(1), X), fb.zeros(1, 2, dtype=fb.float64),
-          check_dtype=False)
+    close(A.jacobian(lambda v: fb.ones(1), X), fb.zeros(1, 2, dtype=fb.float64), check_dtype=False)
     for call in (A.jacobian, A.hessian):
         with pytest.raises(RuntimeError):
             call(lambda v: fb.ones(()), X, strict=True)
@@ -79,7 +78,8 @@ def test_transforms_nest():
 def test_gradients_of_nests_and_aux():
     params = {"w": X, "b": fb.tensor(1.0, dtype=fb.float64)}
     g, (value, aux) = func.grad_and_value(
-        lambda p, y: ((p["w"].sum() * y + p["b"]) ** 2, p["b"]), has_aux=True)(params, 2.0)
+        lambda p, y: ((p["w"].sum() * y + p["b"]) ** 2, p["b"]), has_aux=True
+    )(params, 2.0)
     close(value.item(), 49.0)
     close(g, {"w": 28 * fb.ones_like(X), "b": fb.tensor(14.0, dtype=fb.float64)})
     close(aux, params["b"])

@@ -1,4 +1,5 @@
 """The composites of `flambeau.functional` against NumPy, their derived forms and their errors."""
+
 import numpy as np
 import pytest
 
@@ -103,8 +104,11 @@ DIFFERENTIABLE = {
     "mvlgamma": lambda a: fb.mvlgamma(a.abs() + 3, 2),
     "dist": lambda a: fb.dist(a, a.flip(0) * 2, 3),
     "addbmm": lambda a: fb.addbmm(a[:, :4], a.reshape(1, 4, 5), a.t().reshape(1, 5, 4)),
-    "stft": lambda a: fb.view_as_real(fb.stft(a.reshape(-1), 8, 4, return_complex=True,
-                                              window=fb.hann_window(8, dtype=fb.float64))),
+    "stft": lambda a: fb.view_as_real(
+        fb.stft(
+            a.reshape(-1), 8, 4, return_complex=True, window=fb.hann_window(8, dtype=fb.float64)
+        )
+    ),
 }
 
 
@@ -143,10 +147,12 @@ def test_unique_consecutive():
 
 def test_combinations_and_products():
     import itertools as it
+
     x = t(np.arange(4))
     assert fb.combinations(x, 3).tolist() == [list(c) for c in it.combinations(range(4), 3)]
-    assert (fb.combinations(x, 2, True).tolist()
-            == [list(c) for c in it.combinations_with_replacement(range(4), 2)])
+    assert fb.combinations(x, 2, True).tolist() == [
+        list(c) for c in it.combinations_with_replacement(range(4), 2)
+    ]
     assert fb.cartesian_prod(x, x[:2]).tolist() == [list(c) for c in it.product(range(4), range(2))]
 
 
@@ -154,8 +160,9 @@ def test_istft_inverts_stft():
     x = t(R.randn(2, 64))
     w = fb.hann_window(16, dtype=fb.float64)
     s = fb.stft(x, 16, 4, window=w, return_complex=True)
-    np.testing.assert_allclose(fb.istft(s, 16, 4, window=w, length=64).numpy(), x.numpy(),
-                               atol=1e-9)
+    np.testing.assert_allclose(
+        fb.istft(s, 16, 4, window=w, length=64).numpy(), x.numpy(), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", ["hann", "hamming", "blackman", "bartlett"])

@@ -1,4 +1,5 @@
 """`flambeau.linalg`: reconstruction, agreement with NumPy, first and second derivatives, errors."""
+
 import numpy as np
 import pytest
 
@@ -27,14 +28,18 @@ def spd(x):
 
 
 def close(a, b, tol=1e-9):
-    np.testing.assert_allclose(a.detach().numpy() if isinstance(a, fb.Tensor) else a,
-                               b.detach().numpy() if isinstance(b, fb.Tensor) else b,
-                               rtol=tol, atol=tol)
+    np.testing.assert_allclose(
+        a.detach().numpy() if isinstance(a, fb.Tensor) else a,
+        b.detach().numpy() if isinstance(b, fb.Tensor) else b,
+        rtol=tol,
+        atol=tol,
+    )
 
 
 KINDS = pytest.mark.parametrize("cpx", [False, True], ids=["real", "complex"])
-SHAPES = pytest.mark.parametrize("shape", [(3, 3), (2, 5, 3), (2, 3, 5), (0, 2, 2), (70, 60)],
-                                 ids=str)
+SHAPES = pytest.mark.parametrize(
+    "shape", [(3, 3), (2, 5, 3), (2, 3, 5), (0, 2, 2), (70, 60)], ids=str
+)
 
 
 @KINDS
@@ -71,7 +76,7 @@ def test_solvers(n, cpx):
     low = a.tril()
     close(low @ fb.linalg.solve_triangular(low, b, upper=False), b, 1e-7)
     close(fb.cholesky_solve(b, fb.linalg.cholesky(spd(a))), fb.linalg.solve(spd(a), b), 1e-6)
-    for hermitian in ((False, True) if cpx else (False,)):
+    for hermitian in (False, True) if cpx else (False,):
         m = a + (herm(a) if hermitian else a.transpose(-2, -1))
         ld, piv = fb.linalg.ldl_factor(m, hermitian=hermitian)
         y = fb.linalg.ldl_solve(ld, piv, b, hermitian=hermitian)
@@ -91,15 +96,21 @@ def test_against_numpy(cpx):
             close(fb.linalg.matrix_norm(a, p), np.linalg.norm(n, p, (-2, -1)), 1e-7)
     for k in (-2, 0, 1, 5):
         close(fb.linalg.matrix_power(a, k), np.linalg.matrix_power(n, k), 1e-6)
-    close(fb.linalg.multi_dot([a[0], a[1], a[2, :, :2]]),
-          np.linalg.multi_dot([n[0], n[1], n[2, :, :2]]))
+    close(
+        fb.linalg.multi_dot([a[0], a[1], a[2, :, :2]]),
+        np.linalg.multi_dot([n[0], n[1], n[2, :, :2]]),
+    )
     assert fb.linalg.matrix_rank(a).tolist() == np.linalg.matrix_rank(n).tolist()
     w, v = fb.linalg.eig(a)
     close(a.to(fb.complex128) @ v, v * w.unsqueeze(-2))
-    close(fb.linalg.tensorinv(a[0].reshape(2, 2, 4), 2),
-          np.linalg.tensorinv(n[0].reshape(2, 2, 4), 2))
-    close(fb.linalg.matrix_exp(a) @ fb.linalg.matrix_exp(-a),
-          np.broadcast_to(np.eye(4), (3, 4, 4)), 1e-7)
+    close(
+        fb.linalg.tensorinv(a[0].reshape(2, 2, 4), 2), np.linalg.tensorinv(n[0].reshape(2, 2, 4), 2)
+    )
+    close(
+        fb.linalg.matrix_exp(a) @ fb.linalg.matrix_exp(-a),
+        np.broadcast_to(np.eye(4), (3, 4, 4)),
+        1e-7,
+    )
 
 
 def _gauge(v):
@@ -115,15 +126,18 @@ GRADS = {
     "solve": lambda a: fb.linalg.solve(a, a[:, :2] * 2),
     "solve_right": lambda a: fb.linalg.solve(a, a[:2] * 2, left=False),
     "triangular": lambda a: fb.linalg.solve_triangular(a, a[:, :2], upper=True),
-    "triangular_unit": lambda a: fb.linalg.solve_triangular(a, a[:, :2], upper=False,
-                                                            unitriangular=True),
+    "triangular_unit": lambda a: fb.linalg.solve_triangular(
+        a, a[:, :2], upper=False, unitriangular=True
+    ),
     "eigh": lambda a: (fb.linalg.eigh(spd(a))[0], _gauge(fb.linalg.eigh(spd(a))[1])),
     "eig": lambda a: (fb.linalg.eigvals(a).abs(), fb.linalg.eig(a)[1].abs()),
     "svd": lambda a: tuple(x if i == 1 else _gauge(x) for i, x in enumerate(fb.linalg.svd(a))),
-    "svd_tall": lambda a: tuple(x if i == 1 else _gauge(x) for i, x in
-                                enumerate(fb.linalg.svd(a[:, :2], False))),
-    "svd_wide": lambda a: tuple(x if i == 1 else _gauge(x) for i, x in
-                                enumerate(fb.linalg.svd(a[:2], False))),
+    "svd_tall": lambda a: tuple(
+        x if i == 1 else _gauge(x) for i, x in enumerate(fb.linalg.svd(a[:, :2], False))
+    ),
+    "svd_wide": lambda a: tuple(
+        x if i == 1 else _gauge(x) for i, x in enumerate(fb.linalg.svd(a[:2], False))
+    ),
     "qr": lambda a: tuple(fb.linalg.qr(a)),
     "qr_tall": lambda a: tuple(fb.linalg.qr(a[:, :2])),
     "qr_wide": lambda a: tuple(fb.linalg.qr(a[:2])),
@@ -145,8 +159,12 @@ GRADS = {
 @KINDS
 @pytest.mark.parametrize("name", GRADS)
 def test_first_and_second_derivatives(name, cpx):
-    a = t(np.random.RandomState(3).randn(3, 3) + 2 * np.eye(3)
-          + (1j * np.random.RandomState(4).randn(3, 3) if cpx else 0), True)
+    a = t(
+        np.random.RandomState(3).randn(3, 3)
+        + 2 * np.eye(3)
+        + (1j * np.random.RandomState(4).randn(3, 3) if cpx else 0),
+        True,
+    )
     assert gradcheck(GRADS[name], (a,))
     assert gradgradcheck(GRADS[name], (a,), atol=1e-4)
 
@@ -174,14 +192,20 @@ def test_info_instead_of_errors():
 
 
 ERRORS = [
-    (fb.linalg.LinAlgError, "Batch element 1",
-     lambda: fb.linalg.inv(t([np.eye(2), np.zeros((2, 2))]))),
+    (
+        fb.linalg.LinAlgError,
+        "Batch element 1",
+        lambda: fb.linalg.inv(t([np.eye(2), np.zeros((2, 2))])),
+    ),
     (fb.linalg.LinAlgError, "positive-definite", lambda: fb.linalg.cholesky(-fb.eye(2))),
     (RuntimeError, "square", lambda: fb.linalg.inv(fb.zeros(2, 3))),
     (RuntimeError, "floating point", lambda: fb.linalg.inv(fb.ones(2, 2, dtype=fb.int64))),
     (RuntimeError, "Incompatible", lambda: fb.linalg.solve(fb.eye(2), fb.zeros(3, 1))),
-    (RuntimeError, "same dtype",
-     lambda: fb.linalg.solve(fb.eye(2), fb.zeros(2, 1, dtype=fb.float64))),
+    (
+        RuntimeError,
+        "same dtype",
+        lambda: fb.linalg.solve(fb.eye(2), fb.zeros(2, 1, dtype=fb.float64)),
+    ),
     (RuntimeError, "unrecognized mode", lambda: fb.linalg.qr(fb.eye(2), "full")),
     (TypeError, "Tensor", lambda: fb.linalg.inv(3)),
 ]

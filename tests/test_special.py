@@ -1,4 +1,5 @@
 """`flambeau.special` against SciPy over the whole range, and derivatives."""
+
 import numpy as np
 import pytest
 import scipy.special as sp
@@ -11,17 +12,23 @@ ALL = np.concatenate([-np.linspace(0.01, 30, 401), POS])
 UNIT = np.concatenate([[0.0, 1.0, 1e-300, 1e-12, 1 - 1e-12], np.linspace(0.001, 0.999, 301)])
 
 UNARY = [  # name, SciPy's function, points, relative and absolute tolerance
-    ("bessel_j0", sp.j0, ALL, 1e-10, 1e-13), ("bessel_j1", sp.j1, ALL, 1e-10, 1e-13),
-    ("bessel_y0", sp.y0, POS, 1e-10, 1e-13), ("bessel_y1", sp.y1, POS, 1e-10, 1e-13),
+    ("bessel_j0", sp.j0, ALL, 1e-10, 1e-13),
+    ("bessel_j1", sp.j1, ALL, 1e-10, 1e-13),
+    ("bessel_y0", sp.y0, POS, 1e-10, 1e-13),
+    ("bessel_y1", sp.y1, POS, 1e-10, 1e-13),
     ("modified_bessel_i0", sp.i0, ALL[ALL < 100], 1e-13, 0),
     ("modified_bessel_i1", sp.i1, ALL[ALL < 100], 1e-13, 0),
-    ("i0e", sp.i0e, ALL, 1e-13, 0), ("i1e", sp.i1e, ALL, 1e-13, 0),
+    ("i0e", sp.i0e, ALL, 1e-13, 0),
+    ("i1e", sp.i1e, ALL, 1e-13, 0),
     ("i1", sp.i1, ALL[ALL < 100], 1e-13, 0),
-    ("modified_bessel_k0", sp.k0, POS, 1e-13, 0), ("modified_bessel_k1", sp.k1, POS, 1e-13, 0),
+    ("modified_bessel_k0", sp.k0, POS, 1e-13, 0),
+    ("modified_bessel_k1", sp.k1, POS, 1e-13, 0),
     ("scaled_modified_bessel_k0", sp.k0e, POS, 1e-13, 0),
     ("scaled_modified_bessel_k1", sp.k1e, POS, 1e-13, 0),
-    ("erfcx", sp.erfcx, ALL[ALL > -26], 1e-12, 0), ("log_ndtr", sp.log_ndtr, ALL, 1e-12, 1e-300),
-    ("ndtr", sp.ndtr, ALL[ALL > -25], 1e-11, 1e-300), ("ndtri", sp.ndtri, UNIT, 1e-12, 1e-15),
+    ("erfcx", sp.erfcx, ALL[ALL > -26], 1e-12, 0),
+    ("log_ndtr", sp.log_ndtr, ALL, 1e-12, 1e-300),
+    ("ndtr", sp.ndtr, ALL[ALL > -25], 1e-11, 1e-300),
+    ("ndtri", sp.ndtri, UNIT, 1e-12, 1e-15),
     ("entr", sp.entr, ALL, 1e-13, 0),
     ("airy_ai", lambda x: sp.airy(x)[0], ALL[ALL < 25], 1e-9, 1e-12),
     ("spherical_bessel_j0", lambda x: sp.spherical_jn(0, x), ALL, 1e-10, 1e-14),
@@ -41,9 +48,24 @@ def test_matches_scipy(name, ref, x, rtol, atol):
     assert np.isnan(f(fb.tensor(float("nan"))).item())
 
 
-SLOPES = ["bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "modified_bessel_k0", "erfcx",
-          "modified_bessel_k1", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1", "i0e",
-          "i1", "i1e", "log_ndtr", "entr", "spherical_bessel_j0", "ndtr"]
+SLOPES = [
+    "bessel_j0",
+    "bessel_j1",
+    "bessel_y0",
+    "bessel_y1",
+    "modified_bessel_k0",
+    "erfcx",
+    "modified_bessel_k1",
+    "scaled_modified_bessel_k0",
+    "scaled_modified_bessel_k1",
+    "i0e",
+    "i1",
+    "i1e",
+    "log_ndtr",
+    "entr",
+    "spherical_bessel_j0",
+    "ndtr",
+]
 
 
 @pytest.mark.parametrize("name", SLOPES)
@@ -75,8 +97,9 @@ def test_incomplete_gamma(x):
 
 def test_zeta_and_polygamma():
     s, q = 1.01 + A * 1e-2, X
-    np.testing.assert_allclose(fb.special.zeta(fb.from_numpy(s), fb.from_numpy(q)).numpy(),
-                               sp.zeta(s, q), rtol=1e-13)
+    np.testing.assert_allclose(
+        fb.special.zeta(fb.from_numpy(s), fb.from_numpy(q)).numpy(), sp.zeta(s, q), rtol=1e-13
+    )
     x = np.concatenate([np.linspace(-5.3, 30, 97), [1e3]])
     for n in (1, 2, 5):
         want = sp.polygamma(n, x) if n > 1 else None
@@ -89,11 +112,16 @@ def test_zeta_and_polygamma():
     assert gradgradcheck(lambda x: fb.special.polygamma(1, x), (v,))
 
 
-POLYS = [("chebyshev_polynomial_t", sp.eval_chebyt), ("chebyshev_polynomial_u", sp.eval_chebyu),
-         ("shifted_chebyshev_polynomial_t", sp.eval_sh_chebyt),
-         ("shifted_chebyshev_polynomial_u", sp.eval_sh_chebyu),
-         ("hermite_polynomial_h", sp.eval_hermite), ("hermite_polynomial_he", sp.eval_hermitenorm),
-         ("laguerre_polynomial_l", sp.eval_laguerre), ("legendre_polynomial_p", sp.eval_legendre)]
+POLYS = [
+    ("chebyshev_polynomial_t", sp.eval_chebyt),
+    ("chebyshev_polynomial_u", sp.eval_chebyu),
+    ("shifted_chebyshev_polynomial_t", sp.eval_sh_chebyt),
+    ("shifted_chebyshev_polynomial_u", sp.eval_sh_chebyu),
+    ("hermite_polynomial_h", sp.eval_hermite),
+    ("hermite_polynomial_he", sp.eval_hermitenorm),
+    ("laguerre_polynomial_l", sp.eval_laguerre),
+    ("legendre_polynomial_p", sp.eval_legendre),
+]
 
 
 @pytest.mark.parametrize("name,ref", POLYS, ids=[p[0] for p in POLYS])

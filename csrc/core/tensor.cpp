@@ -108,6 +108,11 @@ void Storage::resize(size_t n) {
 int64_t Tensor::size(int64_t d) const { return p_->shape[int(wrap_dim(d, dim()))]; }
 int64_t Tensor::stride(int64_t d) const { return p_->strides[int(wrap_dim(d, dim()))]; }
 
+void Tensor::no_data() {
+  fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data! This function reads "
+                                  "values, and a meta tensor has only a shape and a dtype");
+}
+
 int64_t numel_of(const Dims& shape) {
   int64_t n = 1;
   bool overflow = false, zero = false;

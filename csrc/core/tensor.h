@@ -107,7 +107,12 @@ class Tensor {
   void bump_version() const {
     if (!p_->untracked) ++p_->storage->version;
   }
-  char* bytes() const { return static_cast<char*>(p_->storage->data) + p_->offset * itemsize(); }
+  char* bytes() const {
+    if (p_->storage->device.is_meta()) [[unlikely]]
+      no_data();
+    return static_cast<char*>(p_->storage->data) + p_->offset * itemsize();
+  }
+  [[noreturn]] static void no_data(); // meta tensors have none
   template<class T>
   T* data() const {
     return reinterpret_cast<T*>(bytes());

@@ -127,6 +127,12 @@ Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, Device device)
   FB_CHECK((step.f > 0) == (end.f >= start.f) || end.f == start.f,
            "upper bound and lower bound inconsistent with step sign: start=", start, ", end=", end,
            ", step=", step);
+  if (is_integral(dtype)) { // of whole numbers, as the dtype would hold them
+    start = Scalar(start.to_int());
+    end = Scalar(end.to_int());
+    step = Scalar(step.to_int());
+    FB_CHECK(step.i != 0, "step must be nonzero");
+  }
   bool ints = start.is_integral() && end.is_integral() && step.is_integral();
   double count = ints ? std::ceil(double(end.i - start.i) / double(step.i))
                       : std::ceil((end.f - start.f) / step.f);

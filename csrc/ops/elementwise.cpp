@@ -307,6 +307,12 @@ const char* const kInternal[] = {"larger",
                                  "sub",
                                  "pow"};
 
+bool listed(const char* name, std::initializer_list<const char*> names) {
+  for (const char* n : names)
+    if (std::string(n) == name) return true;
+  return false;
+}
+
 bool is_internal(const char* name) {
   for (const char* n : kInternal)
     if (std::string(n) == name) return true;
@@ -351,11 +357,23 @@ Register special({
        return call_elu(a, a.real(1), 1, 1 / a.real(1));
      },
      "max(0, x) + min(0, alpha (exp(x / alpha) - 1)) (Barron 2017)."},
-    {"gelu(Tensor input, *, str approximate='none') -> Tensor", kFunction | kMethod | kNative,
-     call_gelu, "x * Phi(x); approximate='tanh' for the tanh form (Hendrycks and Gimpel 2016)."},
+    {"gelu(Tensor input, *, str approximate='none') -> Tensor",
+     kFunction | kMethod | kOut | kNative, call_gelu,
+     "x * Phi(x); approximate='tanh' for the tanh form (Hendrycks and Gimpel 2016)."},
 });
 
 } // namespace
+
+const char* two_operands(const char* name) {
+  if (listed(name, {"maximum", "minimum", "fmax", "fmin", "atan2", "hypot", "gcd", "lcm", "igamma",
+                    "igammac", "logical_and", "logical_or", "logical_xor", "nextafter", "logaddexp",
+                    "logaddexp2"}))
+    return "Tensor input, Tensor other";
+  if (listed(name, {"heaviside"})) return "Tensor input, Tensor values";
+  if (listed(name, {"eq", "ne", "lt", "le", "gt", "ge", "fmod", "copysign"}))
+    return "Tensor input, Operand other";
+  return "Operand input, Operand other";
+}
 
 // One function serves every row: inputs first, then the parameters.
 Value call_row(Args& a) {

@@ -37,7 +37,8 @@
 
 namespace flambeau {
 
-Value call_row(Args& a); // runs the row in args.context
+Value call_row(Args& a);                    // runs the row in args.context
+const char* two_operands(const char* name); // which of two operands may be numbers
 
 // Gives rows their kernels and Python all those that `internal` does not name.
 template<size_t N>
@@ -47,7 +48,8 @@ void register_rows(ElemRow (&rows)[N], const KernelSet* kernels, const char* inp
     rows[i].kernels = &kernels[i];
     if (internal(rows[i].name)) continue;
     std::string args = rows[i].args;
-    function_rows().push_back({std::string(rows[i].name) + "(" + inputs +
+    const char* operands = rows[i].arity == 2 ? two_operands(rows[i].name) : inputs;
+    function_rows().push_back({std::string(rows[i].name) + "(" + operands +
                                    (args.empty() ? "" : ", " + args) + ") -> Tensor",
                                kFMIO | kNative, call_row, rows[i].doc, &rows[i]});
   }

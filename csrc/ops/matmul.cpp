@@ -267,7 +267,7 @@ Tensor plus(const Tensor& input, const Tensor& product, const Scalar& beta, cons
            "The expanded size of the tensor must match: input of "
            "shape ",
            b.shape(), " does not broadcast to the product's shape ", p.shape());
-  return add(p, b);
+  return to_dtype(add(p, b), input.dtype()); // float factors do not change an integer result
 }
 Tensor addmm(Args& a) {
   Tensor x = a.tensor(0), p = mm(a.tensor(1), a.tensor(2));
@@ -295,7 +295,7 @@ Register products({
     {"matmul(Tensor input, Tensor other) -> Tensor", kFMO,
      [](Args& a) -> Value { return matmul(a.tensor(0), a.tensor(1)); },
      "Matrix product, broadcast over leading dimensions."},
-    {"linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", kFunction,
+    {"linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", kFO,
      [](Args& a) -> Value { return linear(a.tensor(0), a.tensor(1), a.tensor(2)); },
      "input @ weight.T + bias; input (*, in_features), weight (out_features, in_features)."},
     {"outer(Tensor input, Tensor vec2) -> Tensor", kFMO,

@@ -250,7 +250,7 @@ Value call_adaptive_max(Args& a) {
        kFunction, call_max_indices<N>, "Maxima and their positions in each input plane."},        \
       {"avg_pool" #N "d(Tensor input, int[" #N "] kernel_size, int[" #N "]? stride=None, int[" #N \
        "] padding=0, bool ceil_mode=False, bool count_include_pad=True" DIV ") -> Tensor",        \
-       kFunction, call_avg<N>, "The mean of each window of input (N, C, ...)."},                  \
+       kFO, call_avg<N>, "The mean of each window of input (N, C, ...)."},                        \
       {"adaptive_avg_pool" #N "d(Tensor input, int[" #N "] output_size) -> Tensor", kFunction,    \
        call_adaptive_avg<N>, "Means over windows chosen so that the output has the given size."}, \
       {"adaptive_max_pool" #N "d(Tensor input, int[" #N "] output_size) -> Tensor()", kFunction,  \

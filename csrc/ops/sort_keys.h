@@ -196,9 +196,10 @@ auto dispatch_ordered(DType t, F&& f) {
   switch (t) {
 #define FB_ORDERED(T) FB_CASE(T)
     FB_ORDERED(bool)
-    FB_ORDERED(uint8_t) FB_ORDERED(int8_t) FB_ORDERED(int16_t) FB_ORDERED(int32_t)
-        FB_ORDERED(int64_t) FB_ORDERED(uint16_t) FB_ORDERED(uint32_t) FB_ORDERED(uint64_t)
-            FB_ORDERED(f16) FB_ORDERED(bf16) FB_ORDERED(float) FB_ORDERED(double)
+    FB_ORDERED(uint8_t)
+    FB_ORDERED(int8_t) FB_ORDERED(int16_t) FB_ORDERED(int32_t) FB_ORDERED(int64_t)
+        FB_ORDERED(uint16_t) FB_ORDERED(uint32_t) FB_ORDERED(uint64_t) FB_ORDERED(f16)
+            FB_ORDERED(bf16) FB_ORDERED(float) FB_ORDERED(double)
 #undef FB_ORDERED
                 default : FB_NOT_IMPLEMENTED("an order of ", t, " values does not exist");
   }

@@ -9,7 +9,7 @@
 #define FB_UNARY_MATH(X)                                                                          \
   X(neg, "", Same, kNum, None, T(-x), -g, "Negative of each element.")                            \
   X(abs, "", Real, kNum, In, math::abs(x), g * sgn(IN()), "Absolute value; magnitude if complex.")\
-  X(square, "", Same, kNum, In, T(x * x), g * conj(IN()) * 2., "Square of each element.")         \
+  X(square, "", Same, kAll, In, T(x * x), g * conj(IN()) * 2., "Square of each element.")         \
   X(sqrt, "", Float, kFltCpx, Out, math::sqrt(x), g / conj(Y() * 2.), "Square root.")             \
   X(rsqrt, "", Float, kFltCpx, Out, math::rsqrt(x), g * conj(pow(Y(), 3.)) * -0.5,                \
     "Reciprocal of the square root.")                                                             \

@@ -391,6 +391,12 @@ bool parse(const Signature& sig, PyObject* const* args, Py_ssize_t n, PyObject* 
     if (p.required) return false;
     use_default(p, all.list[i], all);
   }
+  // Of two operands one must be a tensor.
+  if (!all.held.empty()) {
+    bool tensor = false;
+    for (const Arg& x : all.list) tensor = tensor || (x.tensor && !x.tensor->weak);
+    if (!tensor) return false;
+  }
   return true;
 }
 

@@ -1,31 +1,70 @@
 """Flambeau: tensors, automatic differentiation and deep learning with PyTorch's API."""
+
 from __future__ import annotations
 
-from . import _C, _tensor  # noqa: F401
+from . import (  # noqa: F401
+    _C,
+    _tensor,
+    functional,  # noqa: F401
+)
 from ._C import *  # noqa: F403
 from ._C import Size, Tensor, device, dtype  # noqa: F401
-from . import functional  # noqa: F401
 from ._constants import *  # noqa: F403
-from .functional import *  # noqa: F403
 from ._modes import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401
+from .functional import *  # noqa: F403
 from .random import (  # noqa: F401
-    Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
 )
 
 __version__ = "0.1.0"
 
-_LAZY_MODULES = frozenset((
-    "amp", "autograd", "backends", "compiler", "cuda", "distributed",
-    "distributions", "fft", "func", "jit", "linalg", "masked", "multiprocessing", "nn",
-    "optim", "overrides", "random", "serialization", "signal", "special",
-    "testing", "types", "utils", "version", "vision",
-))
+_LAZY_MODULES = frozenset(
+    (
+        "amp",
+        "autograd",
+        "backends",
+        "compiler",
+        "cuda",
+        "distributed",
+        "distributions",
+        "fft",
+        "func",
+        "jit",
+        "linalg",
+        "masked",
+        "multiprocessing",
+        "nn",
+        "optim",
+        "overrides",
+        "random",
+        "serialization",
+        "signal",
+        "special",
+        "testing",
+        "types",
+        "utils",
+        "version",
+        "vision",
+    )
+)
 _LAZY_NAMES = {
-    "save": "serialization", "load": "serialization",
-    "set_printoptions": "_display", "get_printoptions": "_display", "printoptions": "_display",
-    "finfo": "_info", "iinfo": "_info",
-    "autocast": "amp", "compile": "compiler",
-    "set_anomaly_enabled": "autograd", "is_anomaly_enabled": "autograd",
+    "save": "serialization",
+    "load": "serialization",
+    "set_printoptions": "_display",
+    "get_printoptions": "_display",
+    "printoptions": "_display",
+    "finfo": "_info",
+    "iinfo": "_info",
+    "autocast": "amp",
+    "compile": "compiler",
+    "set_anomaly_enabled": "autograd",
+    "is_anomaly_enabled": "autograd",
 }
 
 

@@ -1,6 +1,8 @@
 """Dtype aliases, constants, memory formats and the legacy tensor constructors."""
+
 from __future__ import annotations
 
+import builtins
 import math
 
 from . import _C
@@ -28,7 +30,7 @@ class _TypedTensor(type):
 
     def __call__(cls, *args, **kwargs):
         t = _C.Tensor(*args, **kwargs)
-        if args and not isinstance(args[0], (type(0), _C.Size)):
+        if args and not isinstance(args[0], (builtins.int, _C.Size)):
             return _C.tensor(args[0], dtype=cls.dtype)
         return t if t.dtype is cls.dtype else _C.empty(t.shape, dtype=cls.dtype)
 
@@ -99,8 +101,10 @@ def is_nonzero(input):
     False
     """
     if input.numel() != 1:
-        raise RuntimeError("Boolean value of Tensor with "
-                           f"{'no' if input.numel() == 0 else 'more than one'} value is ambiguous")
+        raise RuntimeError(
+            "Boolean value of Tensor with "
+            f"{'no' if input.numel() == 0 else 'more than one'} value is ambiguous"
+        )
     return bool(input)
 
 
@@ -143,8 +147,10 @@ def set_default_device(device):
     >>> fb.set_default_device("cpu")
     """
     if device is not None and _C.device(device).type != "cpu":
-        raise NotImplementedError(f"set_default_device({device!r}): only 'cpu' is supported as the "
-                                  "default; pass device= to the functions that make tensors")
+        raise NotImplementedError(
+            f"set_default_device({device!r}): only 'cpu' is supported as the "
+            "default; pass device= to the functions that make tensors"
+        )
 
 
 def set_default_tensor_type(t):
@@ -153,8 +159,12 @@ def set_default_tensor_type(t):
     >>> import flambeau as fb
     >>> fb.set_default_tensor_type(fb.FloatTensor)
     """
-    names = {"FloatTensor": _C.float32, "DoubleTensor": _C.float64, "HalfTensor": _C.float16,
-             "BFloat16Tensor": _C.bfloat16}
+    names = {
+        "FloatTensor": _C.float32,
+        "DoubleTensor": _C.float64,
+        "HalfTensor": _C.float16,
+        "BFloat16Tensor": _C.bfloat16,
+    }
     _C.set_default_dtype(names[t.rsplit(".", 1)[-1]] if isinstance(t, str) else t.dtype)
 
 
@@ -206,8 +216,9 @@ def set_float32_matmul_precision(precision):
     >>> fb.set_float32_matmul_precision("highest")
     """
     if precision not in ("highest", "high", "medium"):
-        raise ValueError(f"invalid matmul precision {precision!r}: use 'highest', 'high' or "
-                         "'medium'")
+        raise ValueError(
+            f"invalid matmul precision {precision!r}: use 'highest', 'high' or 'medium'"
+        )
     _precision[0] = precision
 
 
@@ -237,7 +248,7 @@ def set_num_interop_threads(n):
     >>> import flambeau as fb
     >>> fb.set_num_interop_threads(1)
     """
-    if not isinstance(n, type(1)) or n < 1:
+    if not isinstance(n, builtins.int) or n < 1:
         raise RuntimeError(f"expected a positive number of threads, got {n!r}")
 
 
@@ -257,4 +268,8 @@ def bool_(x):
 
 bool = _C.bool  # noqa: A001
 
-__all__ = [n for n in dir() if not n.startswith("_") and n not in ("math", "annotations", "bool_")]
+__all__ = [
+    n
+    for n in dir()
+    if not n.startswith("_") and n not in ("math", "builtins", "annotations", "bool_")
+]

@@ -1,4 +1,5 @@
 """finfo and iinfo: the numerical limits of dtypes."""
+
 from __future__ import annotations
 
 from . import _C
@@ -24,14 +25,17 @@ class finfo:
         if dtype.name not in _FLOATS:
             raise TypeError(f"finfo() requires a floating point input type, not {dtype}; use iinfo")
         self.dtype = dtype.name
-        (self.bits, self.eps, self.max, self.tiny, self.smallest_subnormal,
-         self.resolution) = _FLOATS[dtype.name]
+        (self.bits, self.eps, self.max, self.tiny, self.smallest_subnormal, self.resolution) = (
+            _FLOATS[dtype.name]
+        )
         self.min, self.smallest_normal = -self.max, self.tiny
 
     def __repr__(self):
-        return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, "
-                f"eps={self.eps:g}, smallest_normal={self.tiny:g}, tiny={self.tiny:g}, "
-                f"dtype={self.dtype})")
+        return (
+            f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, "
+            f"eps={self.eps:g}, smallest_normal={self.tiny:g}, tiny={self.tiny:g}, "
+            f"dtype={self.dtype})"
+        )
 
     def __eq__(self, other):
         return isinstance(other, finfo) and other.dtype == self.dtype

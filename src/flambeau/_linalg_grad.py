@@ -1,4 +1,5 @@
 """Differentiable decompositions: forward through the seam, backward as tensor formulas."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -39,7 +40,7 @@ class Cholesky(Function):
 
     @staticmethod
     def backward(ctx, g):
-        low, = ctx.saved_tensors
+        (low,) = ctx.saved_tensors
         return cholesky_backward(low, g)
 
 
@@ -171,9 +172,11 @@ class QR(Function):
         if gq is None and gr is None:
             return None, None
         if not ctx.square:
-            raise RuntimeError("linalg.qr: the derivative for mode='complete' needs at most as "
-                               "many "
-                               "rows as columns; use mode='reduced'")
+            raise RuntimeError(
+                "linalg.qr: the derivative for mode='complete' needs at most as "
+                "many "
+                "rows as columns; use mode='reduced'"
+            )
         m = 0
         if gr is not None:
             m = fb.matmul(gr, herm(r))

@@ -1,4 +1,5 @@
 """Norms, ranks, condition numbers and products of `flambeau.linalg`."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -19,8 +20,10 @@ def check_inexact(name, *tensors, low=True):
         if not isinstance(t, fb.Tensor):
             raise TypeError(f"{name}: expected Tensor, got {type(t).__name__}")
         if not (t.is_floating_point() or t.is_complex()):
-            raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. "
-                               f"Got {t.dtype}; convert it with .float() or .double()")
+            raise RuntimeError(
+                f"{name}: Expected a floating point or complex tensor as input. "
+                f"Got {t.dtype}; convert it with .float() or .double()"
+            )
         if low and t.dtype in (fb.float16, fb.bfloat16):
             raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {t.dtype}")
 
@@ -30,16 +33,20 @@ def check_matrix(name, *tensors):
     check_inexact(name, *tensors)
     for t in tensors:
         if t.dim() < 2:
-            raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions, got "
-                               f"shape {list(t.shape)}")
+            raise RuntimeError(
+                f"{name}: The input tensor A must have at least 2 dimensions, got "
+                f"shape {list(t.shape)}"
+            )
 
 
 def check_square(name, a):
     """`check_matrix`, and as many rows as columns."""
     check_matrix(name, a)
     if a.shape[-1] != a.shape[-2]:
-        raise RuntimeError(f"{name}: A must be batches of square matrices, but they are "
-                           f"{a.shape[-2]} by {a.shape[-1]} matrices")
+        raise RuntimeError(
+            f"{name}: A must be batches of square matrices, but they are "
+            f"{a.shape[-2]} by {a.shape[-1]} matrices"
+        )
 
 
 def _check_norm_dtype(name, dtype, x):
@@ -48,12 +55,16 @@ def _check_norm_dtype(name, dtype, x):
     if not (dtype.is_floating_point or dtype.is_complex):
         raise RuntimeError(f"{name}: dtype should be floating point or complex. Got {dtype}")
     if x.is_complex() != dtype.is_complex:
-        raise RuntimeError(f"{name}: dtype should be {'complex' if x.is_complex() else 'real'} for "
-                           f"{'complex' if x.is_complex() else 'real'} inputs, but got {dtype}")
+        raise RuntimeError(
+            f"{name}: dtype should be {'complex' if x.is_complex() else 'real'} for "
+            f"{'complex' if x.is_complex() else 'real'} inputs, but got {dtype}"
+        )
     if fb.promote_types(x.dtype, dtype) != dtype:
-        raise RuntimeError(f"{name}: the dtype of the input ({x.dtype}) should be convertible "
-                           "without "
-                           f"narrowing to the specified dtype ({dtype})")
+        raise RuntimeError(
+            f"{name}: the dtype of the input ({x.dtype}) should be convertible "
+            "without "
+            f"narrowing to the specified dtype ({dtype})"
+        )
     return x.to(dtype)
 
 
@@ -108,14 +119,18 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
 def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     """Vector norm, or matrix norm when `ord` and two dims ask for it; NumPy's `linalg.norm`."""
     if dim is not None and not isinstance(dim, int) and len(dim) not in (1, 2):
-        raise RuntimeError("linalg.norm: If dim is specified, it must be of length 1 or 2. Got "
-                           f"{dim}")
+        raise RuntimeError(
+            f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {dim}"
+        )
     if ord is not None and dim is None and A.dim() not in (1, 2):
-        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D "
-                           "or "
-                           f"2D. Got {A.dim()}D.")
-    if isinstance(ord, str) and (isinstance(dim, int) or dim is not None and len(dim) != 2
-                                 or dim is None and A.dim() != 2):
+        raise RuntimeError(
+            "linalg.norm: If dim is not specified but ord is, the input must be 1D "
+            "or "
+            f"2D. Got {A.dim()}D."
+        )
+    if isinstance(ord, str) and (
+        isinstance(dim, int) or dim is not None and len(dim) != 2 or dim is None and A.dim() != 2
+    ):
         raise RuntimeError(f"linalg.norm: ord={ord!r} needs a matrix (two dims)")
     two = (A.dim() if dim is None else 1 if isinstance(dim, int) else len(dim)) == 2
     if ord is not None and two:
@@ -145,13 +160,16 @@ def cond(A, p=None):
 def tolerance(A, atol, rtol, tol=None):
     """Absolute and relative cuts, PyTorch's defaults: rtol = eps * max(m, n) unless atol > 0."""
     real = A.abs().dtype
+
     def tensor(v):
         if not isinstance(v, fb.Tensor):
             return fb.full((), float(v), dtype=real, device=A.device)
         if v.is_complex():
-            raise RuntimeError("linalg: atol and rtol tensors of complex type are not supported, "
-                               f"got {v.dtype}")
+            raise RuntimeError(
+                f"linalg: atol and rtol tensors of complex type are not supported, got {v.dtype}"
+            )
         return v.to(real)
+
     default = fb.finfo(real).eps * max(A.shape[-2:])
     a = tensor(0.0 if atol is None else atol)
     if rtol is not None:
@@ -187,9 +205,11 @@ def vecdot(x, y, *, dim=-1):
     """Dot products along `dim`, the first operand conjugated."""
     check_inexact("linalg.vecdot", x, y, low=False)
     if x.dtype != y.dtype:
-        raise RuntimeError("linalg.vecdot: Expected x and y to have the same dtype, but got "
-                           f"{x.dtype} "
-                           f"and {y.dtype}")
+        raise RuntimeError(
+            "linalg.vecdot: Expected x and y to have the same dtype, but got "
+            f"{x.dtype} "
+            f"and {y.dtype}"
+        )
     return (x.conj() * y).sum(dim)
 
 
@@ -202,12 +222,16 @@ def cross(input, other, *, dim=-1):
     [0.0, 0.0, 1.0]
     """
     if input.dim() != other.dim():
-        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions, got "
-                           f"{input.dim()} and {other.dim()}.")
+        raise RuntimeError(
+            "linalg.cross: inputs must have the same number of dimensions, got "
+            f"{input.dim()} and {other.dim()}."
+        )
     d = wrap_dim(dim, input.dim())
     if input.shape[d] != 3 or other.shape[d] != 3:
-        raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got "
-                           f"{input.shape[d]} and {other.shape[d]}")
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got "
+            f"{input.shape[d]} and {other.shape[d]}"
+        )
     a = [input.select(d, i) for i in (0, 1, 2)]
     b = [other.select(d, i) for i in (0, 1, 2)]
     parts = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
@@ -244,20 +268,24 @@ def multi_dot(tensors):
     for i, t in enumerate(ts):
         ok = (1, 2) if i in (0, len(ts) - 1) else (2,)
         if t.dim() not in ok:
-            raise RuntimeError(f"multi_dot(): tensor {i} must be {'1D or ' * (len(ok) - 1)}2D but "
-                               "got "
-                               f"{t.dim()}D")
+            raise RuntimeError(
+                f"multi_dot(): tensor {i} must be {'1D or ' * (len(ok) - 1)}2D but got {t.dim()}D"
+            )
         if t.dtype != ts[0].dtype:
-            raise RuntimeError(f"multi_dot(): all tensors must have the same dtype, tensor 0 is "
-                               f"{ts[0].dtype} and tensor {i} {t.dtype}")
+            raise RuntimeError(
+                f"multi_dot(): all tensors must have the same dtype, tensor 0 is "
+                f"{ts[0].dtype} and tensor {i} {t.dtype}"
+            )
     first, last = ts[0].dim() == 1, ts[-1].dim() == 1
     ts[0] = ts[0].unsqueeze(0) if first else ts[0]
     ts[-1] = ts[-1].unsqueeze(-1) if last else ts[-1]
     for i, (a, b) in enumerate(zip(ts, ts[1:])):
         if a.shape[1] != b.shape[0]:
-            raise RuntimeError(f"multi_dot(): tensors {i} and {i + 1} with shapes {list(a.shape)} "
-                               "and "
-                               f"{list(b.shape)} cannot be multiplied")
+            raise RuntimeError(
+                f"multi_dot(): tensors {i} and {i + 1} with shapes {list(a.shape)} "
+                "and "
+                f"{list(b.shape)} cannot be multiplied"
+            )
     out = _chain(ts, 0, len(ts) - 1, _order([ts[0].shape[0]] + [t.shape[1] for t in ts]))
     out = out.squeeze(0) if first else out
     return out.squeeze(-1) if last else out
@@ -304,9 +332,22 @@ def matrix_power(A, n):
         z = fb.matmul(z, z)
 
 
-_PADE = (64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800,
-         129060195264000, 10559470521600, 670442572800, 33522128640, 1323241920, 40840800, 960960,
-         16380, 182, 1)
+_PADE = (
+    64764752532480000,
+    32382376266240000,
+    7771770303897600,
+    1187353796428800,
+    129060195264000,
+    10559470521600,
+    670442572800,
+    33522128640,
+    1323241920,
+    40840800,
+    960960,
+    16380,
+    182,
+    1,
+)
 
 
 @public
@@ -340,5 +381,17 @@ def matrix_exp(A):
     return r
 
 
-__all__ = ["LinAlgError", "cond", "cross", "matrix_exp", "matrix_norm", "matrix_power",
-           "matrix_rank", "multi_dot", "norm", "vander", "vecdot", "vector_norm"]
+__all__ = [
+    "LinAlgError",
+    "cond",
+    "cross",
+    "matrix_exp",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "multi_dot",
+    "norm",
+    "vander",
+    "vecdot",
+    "vector_norm",
+]

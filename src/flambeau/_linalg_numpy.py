@@ -1,4 +1,5 @@
 """Factorisations that NumPy lacks, on ndarrays: LU, LDL, triangular solves."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -50,10 +51,10 @@ def lu(a, pivot=True):
             zero = d == 0
             info[zero & (info == 0)] = j + 1
             if zero.any() and pivot:
-                x[:, j + 1:, j] /= np.where(zero, 1, d)[:, None]
+                x[:, j + 1 :, j] /= np.where(zero, 1, d)[:, None]
             else:
-                x[:, j + 1:, j] /= d[:, None]
-            x[:, j + 1:, j + 1:hi] -= x[:, j + 1:, j, None] * x[:, j, None, j + 1:hi]
+                x[:, j + 1 :, j] /= d[:, None]
+            x[:, j + 1 :, j + 1 : hi] -= x[:, j + 1 :, j, None] * x[:, j, None, j + 1 : hi]
         if hi < n:
             x[:, lo:hi, hi:] = triangular(x[:, lo:hi, lo:hi], x[:, lo:hi, hi:], False, True)
             if hi < m:
@@ -92,7 +93,7 @@ def triangular(a, b, upper, unit=False):
     return np.concatenate([x1, x2], axis=-2)
 
 
-_ALPHA = (1 + 17 ** 0.5) / 8
+_ALPHA = (1 + 17**0.5) / 8
 
 
 def _ldl_one(a, hermitian):
@@ -104,13 +105,13 @@ def _ldl_one(a, hermitian):
     while k < n:
         step, p = 1, k
         here = abs(a[k, k].real) if hermitian else size(a[k, k])
-        below = size(a[k + 1:, k])
+        below = size(a[k + 1 :, k])
         r = k + 1 + int(np.argmax(below)) if below.size else k
         col = below[r - k - 1] if below.size else 0.0
         if max(here, col) == 0:
             info = info or k + 1
         elif here < _ALPHA * col:
-            row = max(size(a[r, k:r]).max(), size(a[r + 1:, r]).max(initial=0))
+            row = max(size(a[r, k:r]).max(), size(a[r + 1 :, r]).max(initial=0))
             diag = abs(a[r, r].real) if hermitian else size(a[r, r])
             if here < _ALPHA * col * (col / row):
                 if diag >= _ALPHA * row:
@@ -133,10 +134,10 @@ def _ldl_one(a, hermitian):
 
 def _swap(a, k, kk, p, step, c):
     # exchange rows and columns kk and p of the trailing block, lower triangle only
-    a[p + 1:, [kk, p]] = a[p + 1:, [p, kk]]
-    t = a[kk + 1:p, kk].copy()
-    a[kk + 1:p, kk] = c(a[p, kk + 1:p])
-    a[p, kk + 1:p] = c(t)
+    a[p + 1 :, [kk, p]] = a[p + 1 :, [p, kk]]
+    t = a[kk + 1 : p, kk].copy()
+    a[kk + 1 : p, kk] = c(a[p, kk + 1 : p])
+    a[p, kk + 1 : p] = c(t)
     a[p, kk] = c(a[p, kk])
     a[kk, kk], a[p, p] = a[p, p], a[kk, kk]
     if step == 2:
@@ -156,10 +157,10 @@ def _eliminate(a, k, step, c, hermitian):
         a[rest, k] = v / a[k, k]
     else:
         d = np.array([[a[k, k], c(a[k + 1, k])], [a[k + 1, k], a[k + 1, k + 1]]])
-        w = a[rest, k:k + 2].copy()
+        w = a[rest, k : k + 2].copy()
         v = w @ np.linalg.inv(d)
         a[rest, rest] -= np.tril(v @ c(w).T)
-        a[rest, k:k + 2] = v
+        a[rest, k : k + 2] = v
     if hermitian:
         i = np.arange(k + step, a.shape[0])
         a[i, i] = a[i, i].real
@@ -197,18 +198,18 @@ def _ldl_solve_one(a, piv, x, c):
         step = 1 if piv[k] > 0 else 2
         kk, p = k + step - 1, abs(piv[k]) - 1
         x[[kk, p]] = x[[p, kk]] if p != kk else x[[kk, p]]
-        x[k + step:] -= a[k + step:, k:k + step] @ x[k:k + step]
+        x[k + step :] -= a[k + step :, k : k + step] @ x[k : k + step]
         if step == 1:
             x[k] /= a[k, k]
         else:
             d = np.array([[a[k, k], c(a[k + 1, k])], [a[k + 1, k], a[k + 1, k + 1]]])
-            x[k:k + 2] = np.linalg.solve(d, x[k:k + 2])
+            x[k : k + 2] = np.linalg.solve(d, x[k : k + 2])
         k += step
     k = n - 1
     while k >= 0:
         step = 1 if piv[k] > 0 else 2
         lo, p = k - step + 1, abs(piv[k]) - 1
-        x[lo:k + 1] -= c(a[k + 1:, lo:k + 1]).T @ x[k + 1:]
+        x[lo : k + 1] -= c(a[k + 1 :, lo : k + 1]).T @ x[k + 1 :]
         if p != k:
             x[[k, p]] = x[[p, k]]
         k -= step

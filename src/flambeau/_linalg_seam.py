@@ -1,4 +1,5 @@
 """The one seam to NumPy: dense decompositions and FFT take tensors, call NumPy, return tensors."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Grad modes: no_grad, enable_grad, set_grad_enabled, inference_mode: contexts and decorators."""
+
 from __future__ import annotations
 
 from . import _C
@@ -26,9 +27,11 @@ def _decorate(mode, f):
     import inspect
 
     if inspect.isclass(f):
-        raise TypeError(f"{type(mode).__name__}: decorating a class is not supported; decorate its "
-                        "methods")
+        raise TypeError(
+            f"{type(mode).__name__}: decorating a class is not supported; decorate its methods"
+        )
     if inspect.isgeneratorfunction(f):
+
         @functools.wraps(f)
         def generator(*args, **kwargs):
             gen = f(*args, **kwargs)

@@ -1,4 +1,5 @@
 """Methods of Tensor that are written in Python: the NumPy protocols, pickling, hooks, devices."""
+
 from __future__ import annotations
 
 from . import _C
@@ -40,6 +41,7 @@ def __array_namespace__(self, *, api_version=None):
 
 # Copying and pickling ---------------------------------------------------------------------------
 
+
 def _rebuild(cls, storage, dtype, size, stride, offset, requires_grad, attributes):
     flat = storage.view(dtype)
     t = _C.as_strided(flat, size, stride, offset)
@@ -63,15 +65,29 @@ def view_bytes(self):
 @_method
 def __reduce_ex__(self, protocol):
     if self.device.type == "meta":
-        return _rebuild_meta, (type(self), self.dtype, tuple(self.shape), self.stride(),
-                               self.requires_grad)
+        return _rebuild_meta, (
+            type(self),
+            self.dtype,
+            tuple(self.shape),
+            self.stride(),
+            self.requires_grad,
+        )
     if not self.is_leaf:
-        raise RuntimeError("only tensors that are leaves of the graph can be pickled; use "
-                           "tensor.detach() first")
+        raise RuntimeError(
+            "only tensors that are leaves of the graph can be pickled; use tensor.detach() first"
+        )
     small = self.numel() * self.element_size() * 2 < self.untyped_storage().nbytes()
     t = self.detach().clone() if small else self  # a small view must not drag a large storage along
-    return _rebuild, (type(self), _Bytes(t.view_bytes()), self.dtype, tuple(self.shape), t.stride(),
-                      t.storage_offset(), self.requires_grad, dict(self.__dict__))
+    return _rebuild, (
+        type(self),
+        _Bytes(t.view_bytes()),
+        self.dtype,
+        tuple(self.shape),
+        t.stride(),
+        t.storage_offset(),
+        self.requires_grad,
+        dict(self.__dict__),
+    )
 
 
 class _Bytes:
@@ -92,8 +108,11 @@ class _Bytes:
 
 
 def _from_buffer(data):
-    raw = _C.frombuffer(data, dtype=_C.uint8) if len(memoryview(data)) else _C.empty(
-        0, dtype=_C.uint8)
+    raw = (
+        _C.frombuffer(data, dtype=_C.uint8)
+        if len(memoryview(data))
+        else _C.empty(0, dtype=_C.uint8)
+    )
     return _Bytes(raw.clone())  # aligned, writable, and our own
 
 
@@ -106,8 +125,10 @@ def _rebuild_meta(cls, dtype, size, stride, requires_grad):
 @_method
 def __deepcopy__(self, memo):
     if not self.is_leaf:
-        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the "
-                           "deepcopy protocol at the moment; use tensor.detach().clone()")
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the "
+            "deepcopy protocol at the moment; use tensor.detach().clone()"
+        )
     if id(self) in memo:
         return memo[id(self)]
     import copy
@@ -140,6 +161,7 @@ def __setstate__(self, state):
 
 
 # Hooks ------------------------------------------------------------------------------------------
+
 
 class RemovableHandle:
     """What registering a hook returns: `.remove()` takes the hook away again."""
@@ -190,12 +212,15 @@ def _node_register_prehook(self, fn):
     return RemovableHandle(self, self._add_prehook(fn))
 
 
-for _name, _fn in (("register_hook", _node_register_hook),
-                   ("register_prehook", _node_register_prehook)):
+for _name, _fn in (
+    ("register_hook", _node_register_hook),
+    ("register_prehook", _node_register_prehook),
+):
     setattr(_C.Node, _name, _fn)
 
 
 # Devices and types ------------------------------------------------------------------------------
+
 
 @_method
 def cpu(self, memory_format=None):
@@ -213,10 +238,23 @@ def cuda(self, device=None, non_blocking=False, memory_format=None):
     return self.to(_C.device(device), non_blocking=non_blocking)
 
 
-_TYPE_NAMES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16",
-               "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte",
-               "bool": "Bool", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
-               "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64"}
+_TYPE_NAMES = {
+    "float32": "Float",
+    "float64": "Double",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "int64": "Long",
+    "int32": "Int",
+    "int16": "Short",
+    "int8": "Char",
+    "uint8": "Byte",
+    "bool": "Bool",
+    "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
+    "uint16": "UInt16",
+    "uint32": "UInt32",
+    "uint64": "UInt64",
+}
 
 
 def _type_of(self, dtype=None, non_blocking=False):
@@ -246,8 +284,10 @@ def is_pinned(self, device=None):
 @_method
 def pin_memory(self, device=None):
     """Raises RuntimeError: page-locked memory needs a CUDA device."""
-    raise RuntimeError("Cannot access accelerator device when none is available: pin_memory() "
-                       "needs CUDA, which this build does not have")
+    raise RuntimeError(
+        "Cannot access accelerator device when none is available: pin_memory() "
+        "needs CUDA, which this build does not have"
+    )
 
 
 @_method
@@ -265,8 +305,9 @@ def share_memory_(self):
         size = self.untyped_storage().nbytes()
         shared = _C.frombuffer(mmap.mmap(-1, size), dtype=_C.uint8)
         shared.copy_(self.view_bytes())
-        self.data = _C.as_strided(shared.view(self.dtype), self.shape, self.stride(),
-                                  self.storage_offset())
+        self.data = _C.as_strided(
+            shared.view(self.dtype), self.shape, self.stride(), self.storage_offset()
+        )
         self.__dict__["_shared"] = True
     return self
 
@@ -322,15 +363,18 @@ def resize_as_(self, other, memory_format=None):
 @_method
 def new_empty_strided(self, size, stride, dtype=None, device=None, **options):
     """An uninitialised tensor of given size and strides with self's dtype."""
-    return _C.empty_strided(size, stride, dtype=dtype or self.dtype, device=device or self.device,
-                            **options)
+    return _C.empty_strided(
+        size, stride, dtype=dtype or self.dtype, device=device or self.device, **options
+    )
 
 
 @_method
 def __contains__(self, element):
     if not isinstance(element, (Tensor, int, float, complex, bool)):
-        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in "
-                           f"a {element.__class__}.")
+        raise RuntimeError(
+            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in "
+            f"a {element.__class__}."
+        )
     return bool((self == element).any())
 
 

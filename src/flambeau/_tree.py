@@ -1,4 +1,5 @@
 """Nested tuples, lists and dicts of values: flatten them, and build them again."""
+
 from __future__ import annotations
 
 

@@ -1,4 +1,5 @@
 """Back-end switches that PyTorch scripts read and set; without a GPU most only remember."""
+
 from __future__ import annotations
 
 from . import _C

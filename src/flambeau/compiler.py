@@ -1,9 +1,18 @@
 """compile() and its helpers: eager execution under PyTorch's names."""
+
 from __future__ import annotations
 
 
-def compile(model=None, *, fullgraph=False, dynamic=None, backend=None, mode=None, options=None,
-            disable=False):
+def compile(
+    model=None,
+    *,
+    fullgraph=False,
+    dynamic=None,
+    backend=None,
+    mode=None,
+    options=None,
+    disable=False,
+):
     """Returns the function or module itself: everything runs eagerly. Also a decorator.
 
     >>> import flambeau as fb

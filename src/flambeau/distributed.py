@@ -1,4 +1,5 @@
 """Answers to what single-process scripts ask of torch.distributed."""
+
 from __future__ import annotations
 
 
@@ -58,8 +59,9 @@ def __getattr__(name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def missing(*args, **kwargs):
-        raise NotImplementedError(f"flambeau.distributed.{name}: training on several processes is "
-                                  "not supported")
+        raise NotImplementedError(
+            f"flambeau.distributed.{name}: training on several processes is not supported"
+        )
 
     missing.__name__ = name
     return missing

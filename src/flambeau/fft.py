@@ -1,4 +1,5 @@
 """`flambeau.fft`: discrete Fourier transforms by NumPy's pocketfft, differentiable to any order."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -9,8 +10,10 @@ from ._composites._register import _wrap
 from ._composites._util import complex_dtype, wrap_dim
 from ._linalg_seam import to_numpy, to_tensor
 
-__all__ = [*"""fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 hfft2 ihfft2 fftn ifftn rfftn
-irfftn hfftn ihfftn fftfreq rfftfreq fftshift ifftshift""".split()]
+__all__ = [
+    *"""fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 hfft2 ihfft2 fftn ifftn rfftn
+irfftn hfftn ihfftn fftfreq rfftfreq fftshift ifftshift""".split()
+]
 
 
 def public(f):
@@ -18,6 +21,7 @@ def public(f):
 
 
 # The three primitives carry an explicit scale; the adjoint of an FFT is an FFT of the same scale.
+
 
 def _cast(a, x):
     single = x.dtype in (fb.float32, fb.complex64)
@@ -109,7 +113,7 @@ def _scale(norm, n, inverse):
         raise RuntimeError(f'Invalid normalization mode: "{norm}"')
     norm = norm or "backward"
     if norm == "ortho":
-        return n ** -0.5
+        return n**-0.5
     return 1.0 / n if (norm == "forward") != inverse else 1.0
 
 
@@ -145,14 +149,15 @@ def _sizes(name, x, s, dim):
             raise RuntimeError("When given, dim and shape arguments must have the same length")
     elif s is not None:
         if len(s) > x.dim():
-            raise RuntimeError(f"Got shape with {len(s)} values but input tensor only has "
-                               f"{x.dim()} "
-                               "dimensions.")
+            raise RuntimeError(
+                f"Got shape with {len(s)} values but input tensor only has {x.dim()} dimensions."
+            )
         dims = list(range(x.dim() - len(s), x.dim()))
     else:
         dims = list(range(x.dim()))
-    sizes = [x.shape[d] if n == -1 else n for d, n in
-             zip(dims, s if s is not None else [-1] * len(dims))]
+    sizes = [
+        x.shape[d] if n == -1 else n for d, n in zip(dims, s if s is not None else [-1] * len(dims))
+    ]
     return dims, sizes
 
 
@@ -209,29 +214,41 @@ _DOCS = {
     "hfft": "{} Fourier transform of a half Hermitian signal over {}; real result.",
     "ihfft": "{} inverse of `hfft` over {}: half of a Hermitian signal from real input.",
 }
-_KINDS = {"fft": (_c2c, False), "ifft": (_c2c, True), "rfft": (_r2c, False),
-          "irfft": (_c2r, True), "hfft": (_c2r, False), "ihfft": (_r2c, True)}
+_KINDS = {
+    "fft": (_c2c, False),
+    "ifft": (_c2c, True),
+    "rfft": (_r2c, False),
+    "irfft": (_c2r, True),
+    "hfft": (_c2r, False),
+    "ihfft": (_r2c, True),
+}
 
 
 def _make(kind, suffix):
     run, inverse = _KINDS[kind]
     name = kind + suffix
     if suffix == "":
+
         def f(input, n=None, dim=-1, norm=None):
             return run("fft_" + name, input, None if n is None else (n,), (dim,), norm, inverse)
     elif suffix == "2":
+
         def f(input, s=None, dim=(-2, -1), norm=None):
             return run("fft_" + name, input, s, dim, norm, inverse)
     else:
+
         def f(input, s=None, dim=None, norm=None):
             return run("fft_" + name, input, s, dim, norm, inverse)
+
     f.__name__ = f.__qualname__ = name
-    how = {"": ("One-dimensional", "`dim`, cut or zero-padded to `n`"),
-           "2": ("Two-dimensional", "two dims, cut or zero-padded to `s`"),
-           "n": ("N-dimensional", "`dim` (default all), cut or zero-padded to `s`")}[suffix]
+    how = {
+        "": ("One-dimensional", "`dim`, cut or zero-padded to `n`"),
+        "2": ("Two-dimensional", "two dims, cut or zero-padded to `s`"),
+        "n": ("N-dimensional", "`dim` (default all), cut or zero-padded to `s`"),
+    }[suffix]
     f.__doc__ = _DOCS[kind].format(*how) + (
-        "\n\n    `norm` is \"backward\" (default: the inverse divides by n), \"ortho\" or "
-        "\"forward\".")
+        '\n\n    `norm` is "backward" (default: the inverse divides by n), "ortho" or "forward".'
+    )
     globals()[name] = public(f)
 
 

@@ -5,6 +5,7 @@
 >>> fb.func.grad(fb.func.grad(cube))(fb.tensor(2.))
 tensor(12.)
 """
+
 from __future__ import annotations
 
 import threading
@@ -13,8 +14,17 @@ from . import _C, autograd
 from ._modes import enable_grad
 from ._tree import leaves, rebuild
 
-__all__ = ["functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp",
-           "vjp", "vmap"]
+__all__ = [
+    "functional_call",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "vjp",
+    "vmap",
+]
 
 _level = threading.local()
 
@@ -24,8 +34,9 @@ class _Level:
 
     def __init__(self, args):
         self.outer = getattr(_level, "depth", 0)
-        self.graph = self.outer > 0 or any(isinstance(t, _C.Tensor) and t.requires_grad
-                                           for t in leaves(args))
+        self.graph = self.outer > 0 or any(
+            isinstance(t, _C.Tensor) and t.requires_grad for t in leaves(args)
+        )
 
     def __enter__(self):
         _level.depth = self.outer + 1
@@ -42,17 +53,19 @@ class _Level:
         found = leaves(tree)
         for t in found:
             if not isinstance(t, _C.Tensor):
-                raise TypeError(f"{name}: can only differentiate by Tensors (or nests of them), "
-                                f"but an argument holds a {type(t).__name__}")
-        return rebuild(tree, [t.view_as(t) if t.requires_grad else t.detach().requires_grad_()
-                              for t in found])
+                raise TypeError(
+                    f"{name}: can only differentiate by Tensors (or nests of them), "
+                    f"but an argument holds a {type(t).__name__}"
+                )
+        return rebuild(
+            tree, [t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in found]
+        )
 
     def result(self, tree):
         """The nest, cut from the graph unless something around it may need that."""
         if self.graph:
             return tree
-        return rebuild(tree, [t.detach() if isinstance(t, _C.Tensor) else t
-                              for t in leaves(tree)])
+        return rebuild(tree, [t.detach() if isinstance(t, _C.Tensor) else t for t in leaves(tree)])
 
 
 def _products(outputs, inputs, vectors, graph):
@@ -62,8 +75,7 @@ def _products(outputs, inputs, vectors, graph):
     if not pairs:
         return rebuild(inputs, [_C.zeros_like(x) for x in xs])
     outs, vecs = zip(*pairs)
-    found = autograd.grad(outs, xs, vecs, retain_graph=True, create_graph=graph,
-                          allow_unused=True)
+    found = autograd.grad(outs, xs, vecs, retain_graph=True, create_graph=graph, allow_unused=True)
     return rebuild(inputs, [_C.zeros_like(x) if g is None else g for g, x in zip(found, xs)])
 
 
@@ -73,8 +85,10 @@ def _chosen(args, argnums, level, name):
     args = list(args)
     for n in numbers:
         if not -len(args) <= n < len(args):
-            raise RuntimeError(f"{name}: argnums is {argnums}, but the function was called with "
-                               f"{len(args)} positional arguments")
+            raise RuntimeError(
+                f"{name}: argnums is {argnums}, but the function was called with "
+                f"{len(args)} positional arguments"
+            )
         args[n] = level.inputs(args[n], name)
     picked = tuple(args[n] for n in numbers)
     return args, picked[0] if isinstance(argnums, int) else picked
@@ -105,10 +119,15 @@ def grad_and_value(func, argnums=0, has_aux=False):
             args, picked = _chosen(args, argnums, level, "grad")
             value, aux = _split(func(*args, **kw), has_aux, "grad")
             if not isinstance(value, _C.Tensor) or value.dim():
-                what = f"a tensor with {value.dim()} dims" if isinstance(value, _C.Tensor) else \
-                    type(value).__name__
-                raise RuntimeError("grad_and_value(f)(*args): Expected f(*args) to return a "
-                                   f"scalar Tensor, got {what}: use vjp or jacrev")
+                what = (
+                    f"a tensor with {value.dim()} dims"
+                    if isinstance(value, _C.Tensor)
+                    else type(value).__name__
+                )
+                raise RuntimeError(
+                    "grad_and_value(f)(*args): Expected f(*args) to return a "
+                    f"scalar Tensor, got {what}: use vjp or jacrev"
+                )
             g = _products(value, picked, _C.ones_like(value), level.graph)
             g, value, aux = level.result(g), level.result(value), level.result(aux)
         return (g, (value, aux)) if has_aux else (g, value)
@@ -166,8 +185,10 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     (tensor([1., 4.]), tensor([ 2., 40.]))
     """
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
-        raise RuntimeError("jvp: primals and tangents must be tuples, but got "
-                           f"{type(primals).__name__} and {type(tangents).__name__}")
+        raise RuntimeError(
+            "jvp: primals and tangents must be tuples, but got "
+            f"{type(primals).__name__} and {type(tangents).__name__}"
+        )
     with _Level((primals, tangents)) as level:
         inputs = level.inputs(primals, "jvp")
         outputs, aux = _split(func(*inputs), has_aux, "jvp")
@@ -211,9 +232,15 @@ def _rows(out, inputs, graph):
         unit[i] = 1
         rows.append(leaves(_products(out, inputs, unit.reshape(out.shape), graph)))
     xs = leaves(inputs)
-    return rebuild(inputs, [
-        _C.stack([r[k] for r in rows]).reshape(*out.shape, *x.shape) if rows
-        else x.new_zeros(*out.shape, *x.shape) for k, x in enumerate(xs)])
+    return rebuild(
+        inputs,
+        [
+            _C.stack([r[k] for r in rows]).reshape(*out.shape, *x.shape)
+            if rows
+            else x.new_zeros(*out.shape, *x.shape)
+            for k, x in enumerate(xs)
+        ],
+    )
 
 
 def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
@@ -237,8 +264,9 @@ def hessian(func, argnums=0):
     return jacrev(jacrev(func, argnums), argnums)
 
 
-def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, *,
-                    tie_weights=True, strict=False):
+def functional_call(
+    module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False
+):
     """Call `module` with the parameters and buffers of a dict (or several) in place of its own.
 
     >>> import flambeau as fb
@@ -248,8 +276,9 @@ def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, 
     """
     from .nn.utils import stateless
 
-    return stateless.functional_call(module, parameter_and_buffer_dicts, args, kwargs,
-                                     tie_weights=tie_weights, strict=strict)
+    return stateless.functional_call(
+        module, parameter_and_buffer_dicts, args, kwargs, tie_weights=tie_weights, strict=strict
+    )
 
 
 def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
@@ -262,4 +291,5 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     """
     raise NotImplementedError(
         "vmap is not implemented: write the function for a batch (ops broadcast over leading "
-        "dimensions), or stack the results of a loop")
+        "dimensions), or stack the results of a loop"
+    )

@@ -1,4 +1,5 @@
 """Functions composed of core ops; the families live in `_composites/`, this file collects them."""
+
 from __future__ import annotations
 
 from ._composites import (  # noqa: F401

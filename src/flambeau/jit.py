@@ -1,4 +1,5 @@
 """jit names of PyTorch scripts: the identity, since everything runs eagerly."""
+
 from __future__ import annotations
 
 

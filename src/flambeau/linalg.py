@@ -1,4 +1,5 @@
 """`flambeau.linalg`: decompositions, solvers and norms; LAPACK comes from NumPy."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -29,10 +30,12 @@ from ._linalg_norms import (  # noqa: F401
 )
 from ._linalg_seam import call, to_numpy, to_tensor
 
-__all__ = [*"""LinAlgError cholesky cholesky_ex cond cross det diagonal eig eigh eigvals eigvalsh
+__all__ = [
+    *"""LinAlgError cholesky cholesky_ex cond cross det diagonal eig eigh eigvals eigvalsh
 householder_product inv inv_ex ldl_factor ldl_factor_ex ldl_solve lstsq lu lu_factor lu_factor_ex
 lu_solve matmul matrix_exp matrix_norm matrix_power matrix_rank multi_dot norm pinv qr slogdet solve
-solve_ex solve_triangular svd svdvals tensorinv tensorsolve vander vecdot vector_norm""".split()]
+solve_ex solve_triangular svd svdvals tensorinv tensorsolve vander vecdot vector_norm""".split()
+]
 
 
 def _info(a, values=None):
@@ -67,18 +70,21 @@ def cholesky_ex(A, *, upper=False, check_errors=False):
         ok = (info == 0).unsqueeze(-1).unsqueeze(-1)
         eye = fb.eye(A.shape[-1], dtype=A.dtype, device=A.device)
         low = grad.Cholesky.apply(fb.where(ok, src, eye)) * ok.to(A.dtype) + fb.where(
-            ok, fb.zeros_like(src), fb.full_like(src, fb.nan).tril())
+            ok, fb.zeros_like(src), fb.full_like(src, fb.nan).tril()
+        )
     return named("cholesky_ex", "L info", grad.herm(low) if upper else low, info)
 
 
 def _complain_minor(A, bad):
     at = next(i for i, k in enumerate(bad) if k)
     where = "" if A.dim() == 2 else f"(Batch element {at}): "
-    raise LinAlgError(f"linalg.cholesky: {where}The factorization could not be completed because "
-                      "the "
-                      f"input is not positive-definite (the leading minor of order {bad[at]} is "
-                      "not "
-                      "positive-definite).")
+    raise LinAlgError(
+        f"linalg.cholesky: {where}The factorization could not be completed because "
+        "the "
+        f"input is not positive-definite (the leading minor of order {bad[at]} is "
+        "not "
+        "positive-definite)."
+    )
 
 
 @public
@@ -99,8 +105,10 @@ def qr(A, mode="reduced"):
     """Orthonormal Q and upper triangular R, `A = Q @ R`; mode "reduced", "complete" or "r"."""
     check_matrix("linalg.qr", A)
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' "
-                           "(default), 'r', or 'complete'")
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' "
+            "(default), 'r', or 'complete'"
+        )
     m, n = A.shape[-2:]
     if m >= n:
         q, r = grad.QR.apply(A, "complete" if mode == "complete" else "reduced")
@@ -163,8 +171,10 @@ def svd(A, full_matrices=True, *, driver=None):
     """
     check_matrix("linalg.svd", A)
     if driver is not None and A.device.type == "cpu":
-        raise RuntimeError("torch.linalg.svd: keyword argument `driver=` is only supported on CUDA "
-                           "inputs with cuSOLVER backend.")
+        raise RuntimeError(
+            "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA "
+            "inputs with cuSOLVER backend."
+        )
     return named("svd", "U S Vh", *grad.SVD.apply(A, bool(full_matrices)))
 
 
@@ -223,16 +233,21 @@ def _is_vector(A, B):
 def _check_pair(name, A, B, left=True, side=None):
     check_inexact(name, A, B)
     if A.dtype != B.dtype:
-        raise RuntimeError(f"{name}: Expected A and B to have the same dtype, but found A of type "
-                           f"{A.dtype} and B of type {B.dtype} instead")
+        raise RuntimeError(
+            f"{name}: Expected A and B to have the same dtype, but found A of type "
+            f"{A.dtype} and B of type {B.dtype} instead"
+        )
     if B.dim() < 2:
-        raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions, got "
-                           f"{B.dim()}")
+        raise RuntimeError(
+            f"{name}: The input tensor B must have at least 2 dimensions, got {B.dim()}"
+        )
     n, m = A.shape[-1], B.shape[-2 if left else -1]
     if n != m:
-        raise RuntimeError(f"{name}: Incompatible shapes of A and B for the equation "
-                           f"{'AX = B' if left else 'XA = B'} ({A.shape[-2]}x{A.shape[-1]} and "
-                           f"{B.shape[-2]}x{B.shape[-1]})")
+        raise RuntimeError(
+            f"{name}: Incompatible shapes of A and B for the equation "
+            f"{'AX = B' if left else 'XA = B'} ({A.shape[-2]}x{A.shape[-1]} and "
+            f"{B.shape[-2]}x{B.shape[-1]})"
+        )
 
 
 @public
@@ -242,9 +257,11 @@ def solve_ex(A, B, *, left=True, check_errors=False):
     vector = _is_vector(A, B)
     check_inexact("linalg.solve", B)
     if vector and not left:
-        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not "
-                           "supported "
-                           "for left=False.")
+        raise RuntimeError(
+            "linalg.solve: Vector broadcasting of the left hand side is not "
+            "supported "
+            "for left=False."
+        )
     b = B.unsqueeze(-1) if vector else B
     _check_pair("linalg.solve", A, b, left)
     try:
@@ -294,9 +311,11 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False):
     check_matrix("linalg.lu_factor_ex", A)
     lu_, piv, _, info = grad.LU.apply(A, pivot)
     if check_errors and info.numel() and int(info.max()) > 0:
-        raise LinAlgError(f"linalg.lu_factor: U[{int(info.max())},{int(info.max())}] is zero and "
-                          "using "
-                          "it on lu_solve would result in a division by zero.")
+        raise LinAlgError(
+            f"linalg.lu_factor: U[{int(info.max())},{int(info.max())}] is zero and "
+            "using "
+            "it on lu_solve would result in a division by zero."
+        )
     return named("lu_factor_ex", "LU pivots info", lu_, piv, info)
 
 
@@ -350,14 +369,18 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     """X with `A @ X = B` from `lu_factor(A)`; `adjoint` solves with A.mH."""
     check_square("linalg.lu_solve", LU)
     if pivots.dtype != fb.int32:
-        raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type "
-                           "torch.int32. Got "
-                           f"{pivots.dtype}")
+        raise RuntimeError(
+            "linalg.lu_solve: pivots should be a Tensor of scalar type "
+            "torch.int32. Got "
+            f"{pivots.dtype}"
+        )
     _check_pair("linalg.lu_solve", LU, B, left)
     if tuple(pivots.shape) != tuple(LU.shape[:-1]):
-        raise RuntimeError("linalg.lu_solve: Number of pivots per batch should be same as the "
-                           f"dimension of the matrix, got {list(pivots.shape)} and "
-                           f"{list(LU.shape)}")
+        raise RuntimeError(
+            "linalg.lu_solve: Number of pivots per batch should be same as the "
+            f"dimension of the matrix, got {list(pivots.shape)} and "
+            f"{list(LU.shape)}"
+        )
     if not left:
         # X A = B  <=>  A^H X^H = B^H
         return grad.herm(lu_solve(LU, pivots, grad.herm(B), adjoint=not adjoint))
@@ -376,16 +399,19 @@ def ldl_factor_ex(A, *, hermitian=False, check_errors=False):
     check_square("linalg.ldl_factor_ex", A)
     ld, piv, info = call(own.ldl, A, hermitian and A.is_complex())
     if check_errors and info.numel() and int(info.max()) > 0:
-        raise LinAlgError("linalg.ldl_factor: a diagonal block of D is exactly zero; using it on "
-                          "ldl_solve would result in a division by zero.")
+        raise LinAlgError(
+            "linalg.ldl_factor: a diagonal block of D is exactly zero; using it on "
+            "ldl_solve would result in a division by zero."
+        )
     return named("ldl_factor_ex", "LD pivots info", ld, piv, info)
 
 
 @public
 def ldl_factor(A, *, hermitian=False):
     """Compact Bunch-Kaufman factors of a symmetric (Hermitian) matrix, and pivots."""
-    return named("ldl_factor", "LD pivots", *ldl_factor_ex(A, hermitian=hermitian,
-                                                           check_errors=True)[:2])
+    return named(
+        "ldl_factor", "LD pivots", *ldl_factor_ex(A, hermitian=hermitian, check_errors=True)[:2]
+    )
 
 
 @public
@@ -417,30 +443,44 @@ def lstsq(A, B, rcond=None, *, driver=None):
     check_matrix("linalg.lstsq", A)
     driver = driver or "gelsy"
     if driver not in ("gels", "gelsy", "gelsd", "gelss"):
-        raise RuntimeError("torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, "
-                           f"gelsd, gelss), got {driver}")
+        raise RuntimeError(
+            "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, "
+            f"gelsd, gelss), got {driver}"
+        )
     if A.dtype != B.dtype:
-        raise RuntimeError("torch.linalg.lstsq: Expected input and other to have the same dtype, "
-                           "but "
-                           f"got {A.dtype} and {B.dtype}")
+        raise RuntimeError(
+            "torch.linalg.lstsq: Expected input and other to have the same dtype, "
+            "but "
+            f"got {A.dtype} and {B.dtype}"
+        )
     vector = B.dim() == A.dim() - 1 and tuple(B.shape) == tuple(A.shape[:-1])
     b = B.unsqueeze(-1) if vector else B
     if b.dim() < 2 or b.shape[-2] != A.shape[-2]:
-        raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(-2), got "
-                           f"{list(A.shape)} and {list(B.shape)}")
+        raise RuntimeError(
+            "torch.linalg.lstsq: input.size(-2) should match other.size(-2), got "
+            f"{list(A.shape)} and {list(B.shape)}"
+        )
     m, n = A.shape[-2:]
     eps = fb.finfo(A.dtype).eps * max(m, n) if rcond is None else rcond
     x = fb.matmul(pinv(A, rtol=eps), b)
     s = svdvals(A.detach())
     empty = s.new_empty(0)
-    rank = (s > eps * s.amax(-1, keepdim=True)).sum(-1) if s.numel() else fb.zeros(
-        A.shape[:-2], dtype=fb.int64)
+    rank = (
+        (s > eps * s.amax(-1, keepdim=True)).sum(-1)
+        if s.numel()
+        else fb.zeros(A.shape[:-2], dtype=fb.int64)
+    )
     residuals = empty
     if driver != "gelsy" and m > n and bool((rank == n).all()):
         residuals = ((fb.matmul(A, x) - b).abs() ** 2).sum(-2)
-    return named("lstsq", "solution residuals rank singular_values", x.squeeze(-1) if vector else x,
-                 residuals, fb.empty(0, dtype=fb.int64) if driver == "gels" else rank,
-                 s if driver in ("gelsd", "gelss") else empty)
+    return named(
+        "lstsq",
+        "solution residuals rank singular_values",
+        x.squeeze(-1) if vector else x,
+        residuals,
+        fb.empty(0, dtype=fb.int64) if driver == "gels" else rank,
+        s if driver in ("gelsd", "gelss") else empty,
+    )
 
 
 @public
@@ -449,20 +489,28 @@ def householder_product(A, tau):
     check_matrix("linalg.householder_product", A)
     m, n, k = A.shape[-2], A.shape[-1], tau.shape[-1] if tau.dim() else 0
     if m < n:
-        raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater "
-                           "than or "
-                           f"equal to input.shape[-1], got {list(A.shape)}")
+        raise RuntimeError(
+            "torch.linalg.householder_product: input.shape[-2] must be greater "
+            "than or "
+            f"equal to input.shape[-1], got {list(A.shape)}"
+        )
     if n < k:
-        raise RuntimeError("torch.linalg.householder_product: input.shape[-1] must be greater "
-                           "than or "
-                           f"equal to tau.shape[-1], got {list(A.shape)} and {list(tau.shape)}")
+        raise RuntimeError(
+            "torch.linalg.householder_product: input.shape[-1] must be greater "
+            "than or "
+            f"equal to tau.shape[-1], got {list(A.shape)} and {list(tau.shape)}"
+        )
     if A.dtype != tau.dtype:
-        raise RuntimeError(f"torch.linalg.householder_product: tau dtype {tau.dtype} does "
-                           f"not match input dtype {A.dtype}")
+        raise RuntimeError(
+            f"torch.linalg.householder_product: tau dtype {tau.dtype} does "
+            f"not match input dtype {A.dtype}"
+        )
     if tuple(tau.shape[:-1]) != tuple(A.shape[:-2]):
-        raise RuntimeError("torch.linalg.householder_product: Expected batch dimensions of tau to "
-                           "be "
-                           f"equal to input.shape[:-2], but got {list(tau.shape[:-1])}")
+        raise RuntimeError(
+            "torch.linalg.householder_product: Expected batch dimensions of tau to "
+            "be "
+            f"equal to input.shape[:-2], but got {list(tau.shape[:-1])}"
+        )
     if A.numel() == 0:
         return A.clone()
     q = fb.eye(m, n, dtype=A.dtype, device=A.device).expand(*A.shape[:-2], m, n)
@@ -472,10 +520,10 @@ def householder_product(A, tau):
 def reflect(A, tau, c, order, adjoint=False):
     """Multiply `c` from the left by the reflectors of A in `order` (the last named first)."""
     m = A.shape[-2]
-    v = A[..., :tau.shape[-1]].tril(-1) + fb.eye(m, tau.shape[-1], dtype=A.dtype, device=A.device)
+    v = A[..., : tau.shape[-1]].tril(-1) + fb.eye(m, tau.shape[-1], dtype=A.dtype, device=A.device)
     t = tau.conj() if adjoint else tau
     for i in order:
-        vi = v[..., i:i + 1]
+        vi = v[..., i : i + 1]
         c = c - t[..., i, None, None] * fb.matmul(vi, fb.matmul(grad.herm(vi), c))
     return c
 
@@ -488,8 +536,10 @@ def tensorinv(A, ind=2):
     head, tail = tuple(A.shape[:ind]), tuple(A.shape[ind:])
     n, m = _prod(head), _prod(tail)
     if n != m:
-        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[ind:]) == "
-                           f"prod(self.shape[:ind]), but got {m} != {n}")
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+            f"prod(self.shape[:ind]), but got {m} != {n}"
+        )
     return inv(A.reshape(n, m)).reshape(tail + head)
 
 
@@ -506,12 +556,14 @@ def tensorsolve(A, B, dims=None):
     if dims is not None:
         rest = [i for i in range(A.dim()) if i not in [d % A.dim() for d in dims]]
         A = A.permute(rest + [d % A.dim() for d in dims])
-    shape = tuple(A.shape[B.dim():])
-    n, m = _prod(A.shape[:B.dim()]), _prod(shape)
+    shape = tuple(A.shape[B.dim() :])
+    n, m = _prod(A.shape[: B.dim()]), _prod(shape)
     if n != m:
-        raise RuntimeError("Expected self to satisfy the requirement "
-                           "prod(self.shape[other.ndim:]) == "
-                           f"prod(self.shape[:other.ndim]), but got {m} != {n}")
+        raise RuntimeError(
+            "Expected self to satisfy the requirement "
+            "prod(self.shape[other.ndim:]) == "
+            f"prod(self.shape[:other.ndim]), but got {m} != {n}"
+        )
     return solve(A.reshape(n, m), B.reshape(-1)).reshape(shape)
 
 

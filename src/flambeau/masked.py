@@ -1,10 +1,13 @@
 """`flambeau.masked`: reductions and normalisations over the elements where a bool mask is true."""
+
 from __future__ import annotations
 
 import flambeau as fb
 
-__all__ = [*"""amax amin argmax argmin cumprod cumsum log_softmax logaddexp logsumexp mean median
-norm normalize prod softmax softmin std sum var""".split()]
+__all__ = [
+    *"""amax amin argmax argmin cumprod cumsum log_softmax logaddexp logsumexp mean median
+norm normalize prod softmax softmin std sum var""".split()
+]
 
 
 def _dims(x, dim):
@@ -134,8 +137,9 @@ def var(input, dim=None, unbiased=True, *, keepdim=False, dtype=None, mask=None,
 
 def std(input, dim=None, unbiased=True, *, keepdim=False, dtype=None, mask=None, correction=None):
     """Square root of `var`."""
-    return fb.sqrt(var(input, dim, unbiased, keepdim=keepdim, dtype=dtype, mask=mask,
-                       correction=correction))
+    return fb.sqrt(
+        var(input, dim, unbiased, keepdim=keepdim, dtype=dtype, mask=mask, correction=correction)
+    )
 
 
 def median(input, dim=-1, *, keepdim=False, dtype=None, mask=None):
@@ -184,5 +188,7 @@ def logsumexp(input, dim=None, *, keepdim=False, dtype=None, mask=None):
 
 def logaddexp(input, other, *, dtype=None, input_mask=None, other_mask=None):
     """`log(exp(input) + exp(other))`, masked elements count as -inf."""
-    return fb.logaddexp(_fill(_cast(input, dtype), input_mask, -fb.inf),
-                        _fill(_cast(other, dtype), other_mask, -fb.inf))
+    return fb.logaddexp(
+        _fill(_cast(input, dtype), input_mask, -fb.inf),
+        _fill(_cast(other, dtype), other_mask, -fb.inf),
+    )

@@ -1,9 +1,12 @@
 """Python's multiprocessing under PyTorch's name; tensors travel by pickling."""
+
 from __future__ import annotations
 
 from multiprocessing import *  # noqa: F403
-from multiprocessing import get_context  # noqa: F401
-from multiprocessing import set_start_method  # noqa: F401
+from multiprocessing import (
+    get_context,  # noqa: F401
+    set_start_method,  # noqa: F401
+)
 
 
 def get_all_sharing_strategies():

@@ -1,4 +1,5 @@
 """The protocol by which Tensor subclasses intercept functions."""
+
 from __future__ import annotations
 
 from . import _C
@@ -46,8 +47,10 @@ def handle_torch_function(public_api, relevant_args, *args, **kwargs):
         r = type(a).__torch_function__(public_api, kinds, args, kwargs)
         if r is not NotImplemented:
             return r
-    raise TypeError(f"no implementation found for {public_api!r} on types that implement "
-                    f"__torch_function__: {[type(a) for a in relevant_args]}")
+    raise TypeError(
+        f"no implementation found for {public_api!r} on types that implement "
+        f"__torch_function__: {[type(a) for a in relevant_args]}"
+    )
 
 
 def is_tensor_like(x):

@@ -1,10 +1,19 @@
 """Random numbers: the default generator and its state."""
+
 from __future__ import annotations
 
 from ._C import Generator, default_generator
 
-__all__ = ["Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed",
-           "manual_seed", "seed", "set_rng_state"]
+__all__ = [
+    "Generator",
+    "default_generator",
+    "fork_rng",
+    "get_rng_state",
+    "initial_seed",
+    "manual_seed",
+    "seed",
+    "set_rng_state",
+]
 
 
 def manual_seed(seed):

@@ -6,6 +6,7 @@
 >>> fb.special.gammaln(fb.tensor(5.)).exp().round().item()
 24.0
 """
+
 from __future__ import annotations
 
 import flambeau as fb

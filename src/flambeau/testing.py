@@ -1,4 +1,5 @@
 """Comparing tensors in tests, and making random ones: assert_close, make_tensor."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -36,9 +37,12 @@ class _Comparison:
         elif isinstance(a, dict) and isinstance(b, dict):
             missing, extra = [k for k in b if k not in a], [k for k in a if k not in b]
             if missing or extra:
-                _fail("The keys of the mappings do not match:\n"
-                      f"Missing keys in the actual mapping: {missing}\n"
-                      f"Additional keys in the actual mapping: {extra}", where)
+                _fail(
+                    "The keys of the mappings do not match:\n"
+                    f"Missing keys in the actual mapping: {missing}\n"
+                    f"Additional keys in the actual mapping: {extra}",
+                    where,
+                )
             for k in a:
                 self.compare(a[k], b[k], (*where, k))
         elif a is None or b is None:
@@ -54,7 +58,8 @@ class _Comparison:
             raise TypeError(
                 f"assert_close: No comparison pair was able to handle inputs of type {type(a)} and "
                 f"{type(b)}{_place(where)}: give two tensors, arrays, numbers, or containers of "
-                "them alike")
+                "them alike"
+            )
 
     def numbers(self, a, b, where):
         if isinstance(a, bool) and isinstance(b, bool):
@@ -71,16 +76,21 @@ class _Comparison:
             return
         exact = rtol == atol == 0
         relative = gap / abs(b) if b != 0 else float("inf")
-        _fail(f"Scalars are not {'equal' if exact else 'close'}!\n\nExpected {b} but got {a}.\n"
-              f"Absolute difference: {gap}{_upto(atol, exact)}\n"
-              f"Relative difference: {relative}{_upto(rtol, exact)}", where)
+        _fail(
+            f"Scalars are not {'equal' if exact else 'close'}!\n\nExpected {b} but got {a}.\n"
+            f"Absolute difference: {gap}{_upto(atol, exact)}\n"
+            f"Relative difference: {relative}{_upto(rtol, exact)}",
+            where,
+        )
 
     def tensors(self, a, b, where):
         """Attributes first, then the values."""
         self.attributes(a, b, where)
         if a.device.type == "meta":
-            raise NotImplementedError("assert_close: meta tensors hold no values to compare; "
-                                      "compare their shapes and dtypes")
+            raise NotImplementedError(
+                "assert_close: meta tensors hold no values to compare; "
+                "compare their shapes and dtypes"
+            )
         rtol, atol = self.tolerances(a.dtype, b.dtype)
         a, b = _wide(a.detach(), b.detach().to(a.device))
         if a.numel() == 0:
@@ -90,11 +100,13 @@ class _Comparison:
             _fail(_difference(a, b, close, rtol, atol), where)
 
     def attributes(self, a, b, where):
-        rows = [("shape", a.shape, b.shape, True),
-                ("device", a.device, b.device, self.checks["device"]),
-                ("dtype", a.dtype, b.dtype, self.checks["dtype"]),
-                ("layout", a.layout, b.layout, self.checks["layout"]),
-                ("stride()", a.stride(), b.stride(), self.checks["stride"])]
+        rows = [
+            ("shape", a.shape, b.shape, True),
+            ("device", a.device, b.device, self.checks["device"]),
+            ("dtype", a.dtype, b.dtype, self.checks["dtype"]),
+            ("layout", a.layout, b.layout, self.checks["layout"]),
+            ("stride()", a.stride(), b.stride(), self.checks["stride"]),
+        ]
         for name, x, y, wanted in rows:
             if wanted and x != y:
                 x, y = (tuple(v) if name == "shape" else v for v in (x, y))
@@ -110,8 +122,11 @@ def _is_array(x):
 
 
 def _place(where):
-    return "" if not where else "\n\nThe failure occurred for item " + "".join(
-        f"[{k!r}]" for k in where)
+    return (
+        ""
+        if not where
+        else "\n\nThe failure occurred for item " + "".join(f"[{k!r}]" for k in where)
+    )
 
 
 def _fail(text, where):
@@ -142,18 +157,25 @@ def _difference(a, b, close, rtol, atol):
     zero = fb.zeros_like(gap)
     # elements that agree do not count, inf - inf and 0 / 0 among them
     gap, relative = fb.where(close, zero, gap), fb.where(close, zero, relative)
-    lines = [f"Tensor-likes are not {'equal' if exact else 'close'}!", "",
-             f"Mismatched elements: {bad} / {a.numel()} ({100 * bad / a.numel():.1f}%)"]
+    lines = [
+        f"Tensor-likes are not {'equal' if exact else 'close'}!",
+        "",
+        f"Mismatched elements: {bad} / {a.numel()} ({100 * bad / a.numel():.1f}%)",
+    ]
     for name, values, limit in (("absolute", gap, atol), ("relative", relative, rtol)):
         at = int(values.reshape(-1).argmax().item())
         worst = values.reshape(-1)[at].item()
         if not a.is_floating_point() and not a.is_complex() and name == "absolute":
             worst = int(worst)
-        lines.append(f"Greatest {name} difference: {worst} at index {_index(at, a.shape)}"
-                     + _upto(limit, exact))
+        lines.append(
+            f"Greatest {name} difference: {worst} at index {_index(at, a.shape)}"
+            + _upto(limit, exact)
+        )
     at = int((~close).reshape(-1).to(fb.int64).argmax().item())
-    lines.append(f"First mismatch at index {_index(at, a.shape)}: got "
-                 f"{a.reshape(-1)[at].item()}, expected {b.reshape(-1)[at].item()}")
+    lines.append(
+        f"First mismatch at index {_index(at, a.shape)}: got "
+        f"{a.reshape(-1)[at].item()}, expected {b.reshape(-1)[at].item()}"
+    )
     return "\n".join(lines)
 
 
@@ -165,9 +187,20 @@ def _index(flat, shape):
     return tuple(reversed(found))
 
 
-def assert_close(actual, expected, *, allow_subclasses=True, rtol=None, atol=None,
-                 equal_nan=False, check_device=True, check_dtype=True, check_layout=True,
-                 check_stride=False, msg=None):
+def assert_close(
+    actual,
+    expected,
+    *,
+    allow_subclasses=True,
+    rtol=None,
+    atol=None,
+    equal_nan=False,
+    check_device=True,
+    check_dtype=True,
+    check_layout=True,
+    check_stride=False,
+    msg=None,
+):
     """AssertionError, with what differs and where, unless |a - e| <= atol + rtol |e|.
 
     Args:
@@ -187,13 +220,16 @@ def assert_close(actual, expected, *, allow_subclasses=True, rtol=None, atol=Non
     ...
     """
     if (rtol is None) != (atol is None):
-        raise ValueError("assert_close: Both 'rtol' and 'atol' must be either specified or "
-                         f"omitted, but got no {'rtol' if rtol is None else 'atol'}.")
+        raise ValueError(
+            "assert_close: Both 'rtol' and 'atol' must be either specified or "
+            f"omitted, but got no {'rtol' if rtol is None else 'atol'}."
+        )
     if not allow_subclasses and type(actual) is not type(expected):
-        raise TypeError(f"assert_close: No comparison pair was able to handle inputs of type "
-                        f"{type(actual)} and {type(expected)}: allow_subclasses is False")
-    checks = dict(device=check_device, dtype=check_dtype, layout=check_layout,
-                  stride=check_stride)
+        raise TypeError(
+            f"assert_close: No comparison pair was able to handle inputs of type "
+            f"{type(actual)} and {type(expected)}: allow_subclasses is False"
+        )
+    checks = dict(device=check_device, dtype=check_dtype, layout=check_layout, stride=check_stride)
     try:
         _Comparison(rtol, atol, equal_nan, checks).compare(actual, expected, ())
     except AssertionError as fault:
@@ -215,13 +251,24 @@ def _bounds(dtype, low, high):
     if low != low or high != high:
         raise ValueError(f"make_tensor: `low` and `high` cannot be NaN, but got {low} and {high}")
     if low >= high:
-        raise ValueError(f"make_tensor: low must be weakly less than high, but got {low} and "
-                         f"{high}: give a range that holds a value")
+        raise ValueError(
+            f"make_tensor: low must be weakly less than high, but got {low} and "
+            f"{high}: give a range that holds a value"
+        )
     return low, high
 
 
-def make_tensor(*shape, dtype, device=None, low=None, high=None, requires_grad=False,
-                noncontiguous=False, exclude_zero=False, memory_format=None):
+def make_tensor(
+    *shape,
+    dtype,
+    device=None,
+    low=None,
+    high=None,
+    requires_grad=False,
+    noncontiguous=False,
+    exclude_zero=False,
+    memory_format=None,
+):
     """A tensor of random values, uniform in [low, high).
 
     Args:
@@ -243,8 +290,10 @@ def make_tensor(*shape, dtype, device=None, low=None, high=None, requires_grad=F
         shape = tuple(shape[0])
     inexact = dtype.is_floating_point or dtype.is_complex
     if requires_grad and not inexact:
-        raise ValueError(f"make_tensor: requires_grad must be False for {dtype}: only floating "
-                         "and complex tensors have gradients")
+        raise ValueError(
+            f"make_tensor: requires_grad must be False for {dtype}: only floating "
+            "and complex tensors have gradients"
+        )
     if noncontiguous and memory_format is not None:
         raise ValueError("make_tensor: noncontiguous and memory_format exclude one another")
     low, high = _bounds(dtype, low, high)

@@ -1,4 +1,5 @@
 """The version under PyTorch's attribute names."""
+
 from . import __version__
 
 cuda = None

@@ -1,4 +1,5 @@
 """The decorator that turns a composite into `flambeau.X`, a method, `X_` and `out=` form."""
+
 from __future__ import annotations
 
 from .. import _C
@@ -7,8 +8,7 @@ FUNCTIONS = {}
 OVERLAPS = []
 
 
-def composite(method=False, inplace=False, out=False, name=None, aliases=(),
-              function=True):
+def composite(method=False, inplace=False, out=False, name=None, aliases=(), function=True):
     """Register a function written from core ops under its PyTorch name(s).
 
     `method` also makes `Tensor.X`; `inplace` derives the method `X_` (compute, then copy_), and
@@ -40,8 +40,11 @@ def _publish(n, g, method, function=True):
 def _wrap(f, out):
     code = f.__code__
     known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    numpy_names = {a: b for a, b in (("axis", "dim"), ("keepdims", "keepdim"), ("x", "input"))
-                   if a not in known and b in known}
+    numpy_names = {
+        a: b
+        for a, b in (("axis", "dim"), ("keepdims", "keepdim"), ("x", "input"))
+        if a not in known and b in known
+    }
 
     def call(*args, **kw):
         dest = None
@@ -68,8 +71,10 @@ def _explain(f, known, args, kw, error):
     named = {**dict(zip(known, args)), **kw}
     for i, (name, v) in enumerate(named.items()):
         if v is error.obj and isinstance(v, (bool, int, float, complex, str, tuple, list)):
-            raise TypeError(f"{f.__name__}(): argument '{name}' (position {i + 1}) must be Tensor, "
-                            f"not {type(v).__name__}") from None
+            raise TypeError(
+                f"{f.__name__}(): argument '{name}' (position {i + 1}) must be Tensor, "
+                f"not {type(v).__name__}"
+            ) from None
 
 
 def _in_place(g, n):
@@ -78,9 +83,11 @@ def _in_place(g, n):
         recorded = self.requires_grad and _C.is_grad_enabled()
         r = g(self.clone() if recorded else self, *args, **kw)
         if r.shape != self.shape:
-            raise RuntimeError(f"{n}_: the result has shape {tuple(r.shape)} but the tensor "
-                               "written "
-                               f"in place has {tuple(self.shape)}; use {n}() instead")
+            raise RuntimeError(
+                f"{n}_: the result has shape {tuple(r.shape)} but the tensor "
+                "written "
+                f"in place has {tuple(self.shape)}; use {n}() instead"
+            )
         _check_cast(n + "_", r, self)
         return self.copy_(r)
 
@@ -91,9 +98,11 @@ def _in_place(g, n):
 
 def _check_cast(name, result, dest):
     if result.dtype != dest.dtype and not _C.can_cast(result.dtype, dest.dtype):
-        raise RuntimeError(f"{name}: result type {result.dtype} can't be cast to the desired "
-                           "output "
-                           f"type {dest.dtype}; pass a tensor of dtype {result.dtype}")
+        raise RuntimeError(
+            f"{name}: result type {result.dtype} can't be cast to the desired "
+            "output "
+            f"type {dest.dtype}; pass a tensor of dtype {result.dtype}"
+        )
 
 
 def write_out(name, result, dest, exact=False):
@@ -107,11 +116,15 @@ def write_out(name, result, dest, exact=False):
     if not isinstance(dest, _C.Tensor):
         raise TypeError(f"{name}: out= must be a Tensor, got {type(dest).__name__}")
     if _C.is_grad_enabled() and (dest.requires_grad or result.requires_grad):
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic "
-                           "differentiation, but one of the arguments requires grad.")
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments requires grad."
+        )
     if exact and dest.dtype != result.dtype:
-        raise RuntimeError(f"{name}: Expected out tensor to have dtype {result.dtype}, but got "
-                           f"{dest.dtype} instead")
+        raise RuntimeError(
+            f"{name}: Expected out tensor to have dtype {result.dtype}, but got "
+            f"{dest.dtype} instead"
+        )
     _check_cast(name, result, dest)
     if dest.device != result.device:
         raise RuntimeError(f"{name}: out= is on {dest.device} but the result is on {result.device}")

@@ -1,4 +1,5 @@
 """Small helpers that every family of composites shares."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -8,8 +9,9 @@ def wrap_dim(dim, ndim, name="dim"):
     """Turn a possibly negative dimension into 0..ndim-1 (a 0-d tensor counts as 1-d)."""
     n = max(ndim, 1)
     if not -n <= dim < n:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], "
-                         f"but got {dim})")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+        )
     return dim + n if dim < 0 else dim
 
 
@@ -48,8 +50,9 @@ def is_tensor(x):
 def need_tensors(name, tensors):
     """Check a sequence of tensors given to `name`; a lone tensor or other thing is a TypeError."""
     if is_tensor(tensors) or not isinstance(tensors, (tuple, list)):
-        raise TypeError(f"{name}: expected a tuple or list of Tensors, got "
-                        f"{type(tensors).__name__}")
+        raise TypeError(
+            f"{name}: expected a tuple or list of Tensors, got {type(tensors).__name__}"
+        )
     for i, t in enumerate(tensors):
         if not is_tensor(t):
             raise TypeError(f"{name}: expected Tensor as element {i}, got {type(t).__name__}")
@@ -78,5 +81,6 @@ def named(name, fields, *values):
     cls = _named.get(name)
     if cls is None:
         from collections import namedtuple
+
         cls = _named[name] = namedtuple(name, fields)
     return cls(*values)

@@ -1,4 +1,5 @@
 """Composites that make tensors: index lists, windows, grids of numbers."""
+
 from __future__ import annotations
 
 from builtins import range as _range
@@ -47,7 +48,7 @@ def range(start=0, end=None, step=1, *, dtype=None, device=None, layout=None, re
     if (end - start) / step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     n = int((end - start) / step + 1e-9) + 1
-    out = (fb.arange(n, device=device, dtype=fb.float64) * step + start)
+    out = fb.arange(n, device=device, dtype=fb.float64) * step + start
     out = out.to(dtype or fb.get_default_dtype())
     return out.requires_grad_() if requires_grad else out
 
@@ -74,13 +75,23 @@ def vander(x, N=None, increasing=False):
 
 
 @composite()
-def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=None,
-                   requires_grad=False, pin_memory=False):
+def empty_permuted(
+    size,
+    physical_layout,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
     """Uninitialised tensor whose dims lie in memory in the order `physical_layout`."""
     if len(size) != len(physical_layout) or sorted(physical_layout) != list(_range(len(size))):
-        raise RuntimeError("Number of dimensions in size does not match the length of the physical_"
-                           f"layout; i.e. len(size) = {len(size)} is not equal to "
-                           f"len(physical_layout) = {len(physical_layout)}, or duplicates in it")
+        raise RuntimeError(
+            "Number of dimensions in size does not match the length of the physical_"
+            f"layout; i.e. len(size) = {len(size)} is not equal to "
+            f"len(physical_layout) = {len(physical_layout)}, or duplicates in it"
+        )
     stride, step = [0] * len(size), 1
     for d in reversed(physical_layout):
         stride[d] = step
@@ -107,40 +118,84 @@ def cosine_sum(name, n, coefficients, periodic, dtype, device, requires_grad):
 
 
 @composite()
-def hann_window(window_length, periodic=True, *, dtype=None, layout=None, device=None,
-                pin_memory=False, requires_grad=False):
+def hann_window(
+    window_length,
+    periodic=True,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
     """Hann window `0.5 - 0.5 cos(2 pi k / n)` of `window_length` points.
 
     >>> import flambeau as fb
     >>> fb.hann_window(4).tolist()
     [0.0, 0.5, 1.0, 0.5]
     """
-    return cosine_sum("hann_window", window_length, (0.5, 0.5), periodic, dtype, device,
-                      requires_grad)
+    return cosine_sum(
+        "hann_window", window_length, (0.5, 0.5), periodic, dtype, device, requires_grad
+    )
 
 
 @composite()
-def hamming_window(window_length, periodic=True, alpha=0.54, beta=0.46, *, dtype=None, layout=None,
-                   device=None, pin_memory=False, requires_grad=False):
+def hamming_window(
+    window_length,
+    periodic=True,
+    alpha=0.54,
+    beta=0.46,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
     """Hamming window `alpha - beta cos(2 pi k / n)` of `window_length` points."""
-    return cosine_sum("hamming_window", window_length, (alpha, beta), periodic, dtype, device,
-                      requires_grad)
+    return cosine_sum(
+        "hamming_window", window_length, (alpha, beta), periodic, dtype, device, requires_grad
+    )
 
 
 @composite()
-def blackman_window(window_length, periodic=True, *, dtype=None, layout=None, device=None,
-                    pin_memory=False, requires_grad=False):
+def blackman_window(
+    window_length,
+    periodic=True,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
     """Blackman window `0.42 - 0.5 cos(2 pi k / n) + 0.08 cos(4 pi k / n)`."""
-    return cosine_sum("blackman_window", window_length, (0.42, 0.5, 0.08), periodic, dtype, device,
-                      requires_grad)
+    return cosine_sum(
+        "blackman_window", window_length, (0.42, 0.5, 0.08), periodic, dtype, device, requires_grad
+    )
 
 
 @composite()
-def bartlett_window(window_length, periodic=True, *, dtype=None, layout=None, device=None,
-                    pin_memory=False, requires_grad=False):
+def bartlett_window(
+    window_length,
+    periodic=True,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
     """Triangular window with zero ends."""
-    cosine_sum("bartlett_window", window_length if window_length < 0 else 0, (), periodic, dtype,
-               device, False)
+    cosine_sum(
+        "bartlett_window",
+        window_length if window_length < 0 else 0,
+        (),
+        periodic,
+        dtype,
+        device,
+        False,
+    )
     n = window_length
     k = fb.arange(n, dtype=fb.float64, device=device)
     half = max((n if periodic else n - 1) / 2, 0.5)
@@ -150,11 +205,27 @@ def bartlett_window(window_length, periodic=True, *, dtype=None, layout=None, de
 
 
 @composite()
-def kaiser_window(window_length, periodic=True, beta=12.0, *, dtype=None, layout=None, device=None,
-                  pin_memory=False, requires_grad=False):
+def kaiser_window(
+    window_length,
+    periodic=True,
+    beta=12.0,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
     """Kaiser window `I0(beta sqrt(1 - ((k - a) / a)^2)) / I0(beta)`, a = (n - 1) / 2."""
-    cosine_sum("kaiser_window", window_length if window_length < 0 else 0, (), periodic, dtype,
-               device, False)
+    cosine_sum(
+        "kaiser_window",
+        window_length if window_length < 0 else 0,
+        (),
+        periodic,
+        dtype,
+        device,
+        False,
+    )
     n = window_length
     a = max((n if periodic else n - 1) / 2, 0.5)
     k = fb.arange(n, dtype=fb.float64, device=device)

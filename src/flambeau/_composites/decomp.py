@@ -1,4 +1,5 @@
 """The torch-level names of linear algebra: thin shells over `flambeau.linalg`."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -10,6 +11,7 @@ from ._util import named
 def _same(name, of=None, method=True):
     def f(input, *args, **kw):
         return getattr(fb.linalg, of or name)(input, *args, **kw)
+
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"See `flambeau.linalg.{of or name}`."
     composite(method=method, out=True)(f)
@@ -40,8 +42,9 @@ def cholesky_solve(input, L, upper=False):
 def cholesky_inverse(L, upper=False):
     """Inverse of A given its Cholesky factor."""
     if L.dim() < 2 or L.shape[-1] != L.shape[-2]:
-        raise RuntimeError("cholesky_inverse: A must be batches of square matrices, got shape "
-                           f"{list(L.shape)}")
+        raise RuntimeError(
+            f"cholesky_inverse: A must be batches of square matrices, got shape {list(L.shape)}"
+        )
     return cholesky_solve(fb.eye(L.shape[-1], dtype=L.dtype, device=L.device), L, upper)
 
 
@@ -82,12 +85,16 @@ def pinverse(input, rcond=1e-15):
 def geqrf(input):
     """Householder form of QR, LAPACK's: reflectors below R `(..., m, n)`, and `tau`."""
     from .._linalg_seam import call
+
     if input.dim() < 2:
         raise RuntimeError("torch.geqrf: input must have at least 2 dimensions.")
+
     def raw(a):
         import numpy as np
+
         h, tau = np.linalg.qr(a, "raw")
         return np.swapaxes(h, -2, -1), tau
+
     return named("geqrf", "a tau", *call(raw, input))
 
 
@@ -95,20 +102,27 @@ def geqrf(input):
 def ormqr(input, tau, other, left=True, transpose=False):
     """`other` times the Q (or its adjoint) that reflectors `input`, `tau` define, left or right."""
     if input.dim() < 2 or other.dim() < 2 or input.dim() != other.dim():
-        raise RuntimeError("torch.ormqr: input and other must have the same number of dimensions, "
-                           "at "
-                           f"least 2, got {input.dim()} and {other.dim()}")
+        raise RuntimeError(
+            "torch.ormqr: input and other must have the same number of dimensions, "
+            "at "
+            f"least 2, got {input.dim()} and {other.dim()}"
+        )
     k, side = tau.shape[-1], -2 if left else -1
     if other.shape[side] < k or other.shape[side] != input.shape[-2]:
-        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2] "
-                           "and at "
-                           f"least tau.shape[-1], got {list(other.shape)}, {list(input.shape)}")
+        raise RuntimeError(
+            f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2] "
+            "and at "
+            f"least tau.shape[-1], got {list(other.shape)}, {list(input.shape)}"
+        )
     if tau.dtype != input.dtype or other.dtype != input.dtype:
         raise RuntimeError("torch.ormqr: Expected input, tau and other to have the same dtype")
-    if tuple(tau.shape[:-1]) != tuple(input.shape[:-2]) or \
-            tuple(other.shape[:-2]) != tuple(input.shape[:-2]):
-        raise RuntimeError("torch.ormqr: Expected batch dimensions of tau and other to be equal to "
-                           f"input.shape[:-2] = {list(input.shape[:-2])}")
+    if tuple(tau.shape[:-1]) != tuple(input.shape[:-2]) or tuple(other.shape[:-2]) != tuple(
+        input.shape[:-2]
+    ):
+        raise RuntimeError(
+            "torch.ormqr: Expected batch dimensions of tau and other to be equal to "
+            f"input.shape[:-2] = {list(input.shape[:-2])}"
+        )
     reflect = fb.linalg.reflect
     c = other if left else other.mH
     adjoint = transpose == left
@@ -134,8 +148,10 @@ def lu_solve(b, LU_data, LU_pivots):
 def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
     """P, L, U from a compact LU and its pivots."""
     if LU_pivots.dtype != fb.int32 and unpack_pivots:
-        raise RuntimeError("torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of "
-                           f"torch.int32 dtype. Got {LU_pivots.dtype}")
+        raise RuntimeError(
+            "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of "
+            f"torch.int32 dtype. Got {LU_pivots.dtype}"
+        )
     m, n = LU_data.shape[-2:]
     k = min(m, n)
     p = low = up = LU_data.new_empty(0)
@@ -188,8 +204,9 @@ def pca_lowrank(A, q=None, center=True, niter=2):
     m, n = A.shape[-2:]
     q = min(6, m, n) if q is None else q
     if not 0 <= q <= min(m, n):
-        raise ValueError(f"q(={q}) must be non-negative integer and not greater than min(m, n)="
-                         f"{min(m, n)}")
+        raise ValueError(
+            f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(m, n)}"
+        )
     if niter < 0:
         raise ValueError(f"niter(={niter}) must be non-negative integer")
     return _low_rank(A - A.mean(-2, keepdim=True) if center else A, q, niter)

@@ -1,4 +1,5 @@
 """Einstein summation: the forms of its arguments; the core does the sums."""
+
 from __future__ import annotations
 
 from .. import _C
@@ -15,8 +16,9 @@ def _subscripts(labels):
             continue
         s = s.__index__()
         if not 0 <= s < 52:
-            raise ValueError("einsum(): subscript in subscript list is not within the valid range "
-                             f"[0, 52): {s}")
+            raise ValueError(
+                f"einsum(): subscript in subscript list is not within the valid range [0, 52): {s}"
+            )
         text += _LETTERS[s]
     return text
 
@@ -33,20 +35,24 @@ def einsum(*args):
     [21, 43]
     """
     if len(args) < 2:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or "
-                         "at least one operand and its subscripts list")
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or "
+            "at least one operand and its subscripts list"
+        )
     equation, operands = args[0], args[1:]
     if isinstance(equation, _C.Tensor):
         terms = [_subscripts(labels) for labels in args[1::2]]
-        operands = args[:len(args) // 2 * 2:2]
+        operands = args[: len(args) // 2 * 2 : 2]
         equation = ",".join(terms)
         if len(args) % 2:
             equation += "->" + _subscripts(args[-1])
     elif len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = operands[0]
     if not isinstance(equation, str):
-        raise TypeError("einsum(): the first argument must be the equation (a str) or an operand, "
-                        f"not {type(equation).__name__}")
+        raise TypeError(
+            "einsum(): the first argument must be the equation (a str) or an operand, "
+            f"not {type(equation).__name__}"
+        )
     for i, t in enumerate(operands):
         if not isinstance(t, _C.Tensor):
             raise TypeError(f"einsum(): operand {i} must be a Tensor, not {type(t).__name__}")

@@ -1,4 +1,5 @@
 """Composites that pick, place or look up elements."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -71,9 +72,11 @@ def trace(input):
 
 def _check_src(name, src, view):
     if tuple(src.shape) != tuple(view.shape):
-        raise RuntimeError(f"{name}: expected src to have a size equal to the slice of self: src "
-                           "has "
-                           f"shape {tuple(src.shape)}, the slice {tuple(view.shape)}")
+        raise RuntimeError(
+            f"{name}: expected src to have a size equal to the slice of self: src "
+            "has "
+            f"shape {tuple(src.shape)}, the slice {tuple(view.shape)}"
+        )
 
 
 def _scattered(name, input, src, view):
@@ -116,28 +119,41 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     `reduce` is "prod", "mean", "amax" or "amin"; `index` is 1-d and of integers.
     """
     if reduce not in ("prod", "mean", "amax", "amin"):
-        raise RuntimeError("index_reduce(): Expected reduce to be one of prod, mean, amax or amin "
-                           "but "
-                           f"got {reduce}.")
+        raise RuntimeError(
+            "index_reduce(): Expected reduce to be one of prod, mean, amax or amin "
+            "but "
+            f"got {reduce}."
+        )
     if index.dtype not in (fb.int32, fb.int64):
-        raise RuntimeError("index_reduce(): Expected dtype int32/int64 for index, got "
-                           f"{index.dtype}")
+        raise RuntimeError(
+            f"index_reduce(): Expected dtype int32/int64 for index, got {index.dtype}"
+        )
     if index.dim() > 1:
         raise RuntimeError(f"index_reduce(): index is supposed to be a vector, got {index.dim()}-d")
     if input.dtype != source.dtype:
-        raise RuntimeError("index_reduce(): self and source expected to have the same dtype, but "
-                           "got "
-                           f"(self) {input.dtype} and (source) {source.dtype}")
+        raise RuntimeError(
+            "index_reduce(): self and source expected to have the same dtype, but "
+            "got "
+            f"(self) {input.dtype} and (source) {source.dtype}"
+        )
     d = wrap_dim(dim, input.dim())
     if input.dim() == 0:
-        one = index_reduce(input.reshape(1), 0, index.reshape(-1), source.reshape(-1), reduce,
-                           include_self=include_self)
+        one = index_reduce(
+            input.reshape(1),
+            0,
+            index.reshape(-1),
+            source.reshape(-1),
+            reduce,
+            include_self=include_self,
+        )
         return one.reshape(())
     n = source.shape[d] if source.dim() else 1
     if index.numel() != n:
-        raise RuntimeError(f"index_reduce(): Number of indices ({index.numel()}) should be equal "
-                           "to "
-                           f"source.size(dim) ({n})")
+        raise RuntimeError(
+            f"index_reduce(): Number of indices ({index.numel()}) should be equal "
+            "to "
+            f"source.size(dim) ({n})"
+        )
     view = [1] * source.dim()
     view[d] = -1
     full = index.to(fb.int64).reshape(view).expand(source.shape)

@@ -1,4 +1,5 @@
 """Composites that join several tensors: stacks, grids, products."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -48,8 +49,7 @@ def dstack(tensors):
 @composite(out=True)
 def column_stack(tensors):
     """Join tensors as columns: 0-d and 1-d tensors become `(n, 1)` first."""
-    return _stacked("column_stack", tensors,
-                    lambda t: t.reshape(-1, 1) if t.dim() < 2 else t, 1)
+    return _stacked("column_stack", tensors, lambda t: t.reshape(-1, 1) if t.dim() < 2 else t, 1)
 
 
 @composite()
@@ -65,18 +65,24 @@ def meshgrid(*tensors, indexing=None):
     if not ts:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     if indexing not in (None, "ij", "xy"):
-        raise RuntimeError('meshgrid: indexing must be one of "xy" or "ij", but received: '
-                           f'{indexing}')
+        raise RuntimeError(
+            f'meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
+        )
     for t in ts:
         if t.dim() > 1:
-            raise RuntimeError("meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
-                               f"{tuple(t.shape)}")
+            raise RuntimeError(
+                f"meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tuple(t.shape)}"
+            )
         if t.dtype != ts[0].dtype:
-            raise RuntimeError("meshgrid expects all tensors to have the same dtype, got "
-                               f"{ts[0].dtype} and {t.dtype}")
+            raise RuntimeError(
+                "meshgrid expects all tensors to have the same dtype, got "
+                f"{ts[0].dtype} and {t.dtype}"
+            )
         if t.device != ts[0].device:
-            raise RuntimeError("meshgrid expects all tensors to have the same device, got "
-                               f"{ts[0].device} and {t.device}")
+            raise RuntimeError(
+                "meshgrid expects all tensors to have the same device, got "
+                f"{ts[0].device} and {t.device}"
+            )
     swap = indexing == "xy" and len(ts) >= 2
     if swap:
         ts[0], ts[1] = ts[1], ts[0]

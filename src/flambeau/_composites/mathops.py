@@ -1,10 +1,12 @@
 """Elementwise composites, other names of core ops, and comparisons of whole tensors."""
+
 from __future__ import annotations
 
 import flambeau as fb
 
 from ._register import composite
 from ._util import as_inexact, inexact, is_tensor, named, wrap_dims
+
 
 @composite(method=True, inplace="function", out=True)
 def clamp_min(input, min):
@@ -54,8 +56,10 @@ def float_power(input, exponent):
     >>> fb.float_power(fb.tensor([2, 3]), 2).tolist()
     [4.0, 9.0]
     """
+
     def is_complex(v):
         return v.is_complex() if is_tensor(v) else isinstance(v, complex)
+
     wide = fb.complex128 if is_complex(input) or is_complex(exponent) else fb.float64
     a, b = (v.to(wide) if is_tensor(v) else v for v in (input, exponent))
     if not is_tensor(a):
@@ -86,15 +90,16 @@ def frexp(input):
     ok = fb.isfinite(wide) & (wide != 0)
     safe = fb.where(ok, wide.abs(), fb.ones_like(wide))
     small = safe < 1e-290
-    scaled = fb.where(small, safe * 2.0 ** 100, safe)
+    scaled = fb.where(small, safe * 2.0**100, safe)
     e = fb.floor(fb.log2(scaled)) + 1
     m = scaled / fb.exp2(e - 1) * 0.5
     up, down = m >= 1, m < 0.5
     e = e + up.to(e.dtype) - down.to(e.dtype) - 100 * small.to(e.dtype)
     e = fb.where(ok, e, fb.zeros_like(e))
     half = fb.trunc(e / 2)
-    mantissa = fb.where(ok, input.to(fb.float64) / fb.exp2(half) / fb.exp2(e - half),
-                        input.to(fb.float64)).to(input.dtype)
+    mantissa = fb.where(
+        ok, input.to(fb.float64) / fb.exp2(half) / fb.exp2(e - half), input.to(fb.float64)
+    ).to(input.dtype)
     return named("frexp", "mantissa exponent", mantissa, e.to(fb.int32))
 
 
@@ -143,8 +148,10 @@ def equal(input, other):
     if not is_tensor(other):
         raise TypeError(f"equal(): argument 'other' must be Tensor, not {type(other).__name__}")
     if input.dtype != other.dtype:
-        raise RuntimeError(f"Expected object of data type {input.dtype} but got data type "
-                           f"{other.dtype} for argument 'other' in call to equal")
+        raise RuntimeError(
+            f"Expected object of data type {input.dtype} but got data type "
+            f"{other.dtype} for argument 'other' in call to equal"
+        )
     return input.shape == other.shape and bool((input == other).all())
 
 
@@ -158,9 +165,11 @@ def is_same_size(input, other):
 def is_nonzero(input):
     """Whether a one-element tensor is not zero, a Python bool."""
     if input.numel() != 1:
-        raise RuntimeError("Boolean value of Tensor with no values is ambiguous"
-                           if not input.numel()
-                           else "Boolean value of Tensor with more than one value is ambiguous")
+        raise RuntimeError(
+            "Boolean value of Tensor with no values is ambiguous"
+            if not input.numel()
+            else "Boolean value of Tensor with more than one value is ambiguous"
+        )
     return bool(input.item() != 0)
 
 
@@ -188,9 +197,11 @@ def mvlgamma(input, p):
 def _need(name, *tensors):
     for i, t in enumerate(tensors):
         if not is_tensor(t):
-            raise TypeError(f"{name}(): argument '{('input', 'other')[i]}' (position {i + 1}) "
-                            "must be "
-                            f"Tensor, not {type(t).__name__}")
+            raise TypeError(
+                f"{name}(): argument '{('input', 'other')[i]}' (position {i + 1}) "
+                "must be "
+                f"Tensor, not {type(t).__name__}"
+            )
 
 
 @composite(method=True, out=True)

@@ -1,4 +1,5 @@
 """Composites over products: contractions, distances, crosses."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -37,25 +38,29 @@ def tensordot(a, b, dims=2):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(a.dim(), b.dim()):
-            raise RuntimeError("tensordot expects dims < ndim_a or ndim_b, but got "
-                               f"dims={dims}")
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
         da, db = list(range(a.dim() - dims, a.dim())), list(range(dims))
     else:
         da, db = ([d] if isinstance(d, int) else list(d) for d in dims)
     if len(da) != len(db):
         raise RuntimeError("both dimension lists should have same length")
     if a.dtype != b.dtype:
-        raise RuntimeError("tensordot: both inputs should have same dtype, got "
-                           f"{a.dtype} and {b.dtype}")
+        raise RuntimeError(
+            f"tensordot: both inputs should have same dtype, got {a.dtype} and {b.dtype}"
+        )
     da, db = [wrap_dim(d, a.dim()) for d in da], [wrap_dim(d, b.dim()) for d in db]
     for i, j in zip(da, db):
         m, n = a.shape[i], b.shape[j]
         if m != n and m != 1 and n != 1:
-            raise RuntimeError(f"contracted dimensions need to match, but first has size {m} in "
-                               "dim "
-                               f"{i} and second has size {n} in dim {j}")
-        a, b = (a.sum(i, keepdim=True) if n == 1 != m else a), \
-            (b.sum(j, keepdim=True) if m == 1 != n else b)
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {m} in "
+                "dim "
+                f"{i} and second has size {n} in dim {j}"
+            )
+        a, b = (
+            (a.sum(i, keepdim=True) if n == 1 != m else a),
+            (b.sum(j, keepdim=True) if m == 1 != n else b),
+        )
     fa = [i for i in range(a.dim()) if i not in da]
     fa_shape = [a.shape[i] for i in fa]
     fb_ = [i for i in range(b.dim()) if i not in db]
@@ -81,9 +86,11 @@ def inner(input, other):
     if input.dim() == 0 or other.dim() == 0:
         return input * other
     if input.shape[-1] != other.shape[-1]:
-        raise RuntimeError("inner() the last dimension must match on both input tensors but got "
-                           "shapes "
-                           f"{list(input.shape)} and {list(other.shape)}")
+        raise RuntimeError(
+            "inner() the last dimension must match on both input tensors but got "
+            "shapes "
+            f"{list(input.shape)} and {list(other.shape)}"
+        )
     return tensordot(input, other, dims=([-1], [-1]))
 
 
@@ -107,9 +114,11 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
         if b.dim() != 3:
             raise RuntimeError(f"addbmm: {name} must be a 3D tensor, got {b.dim()}D")
     if batch1.shape[0] != batch2.shape[0] or batch1.shape[2] != batch2.shape[1]:
-        raise RuntimeError("addbmm: batch1 and batch2 must have same number of batches and "
-                           "matching "
-                           f"inner sizes, got {list(batch1.shape)} and {list(batch2.shape)}")
+        raise RuntimeError(
+            "addbmm: batch1 and batch2 must have same number of batches and "
+            "matching "
+            f"inner sizes, got {list(batch1.shape)} and {list(batch2.shape)}"
+        )
     if not inexact(input):
         alpha, beta = int(alpha), int(beta)
     b, n, k = batch1.shape
@@ -146,8 +155,11 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     >>> fb.cdist(fb.zeros(1, 2), fb.tensor([[3., 4.]])).tolist()
     [[5.0]]
     """
-    modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist",
-             "donot_use_mm_for_euclid_dist")
+    modes = (
+        "use_mm_for_euclid_dist_if_necessary",
+        "use_mm_for_euclid_dist",
+        "donot_use_mm_for_euclid_dist",
+    )
     if compute_mode not in modes and compute_mode is not None:
         raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
     for name, x in (("X1", x1), ("X2", x2)):
@@ -156,8 +168,9 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
         if x.dim() < 2:
             raise RuntimeError(f"cdist: {name} must have at least two dimensions, got {x.dim()}")
     if x1.shape[-1] != x2.shape[-1]:
-        raise RuntimeError("X1 and X2 must have the same number of columns. X1: "
-                           f"{x1.shape[-1]} X2: {x2.shape[-1]}")
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+        )
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, got {p}")
     big = x1.shape[-2] > 25 or x2.shape[-2] > 25
@@ -209,8 +222,9 @@ def renorm(input, p, dim, maxnorm):
     if maxnorm < 0:
         raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     if input.dim() < 2:
-        raise RuntimeError("renorm: input needs at least 2 dimensions, got "
-                           f"{input.dim()} dimensions")
+        raise RuntimeError(
+            f"renorm: input needs at least 2 dimensions, got {input.dim()} dimensions"
+        )
     dim = wrap_dim(dim, input.dim())
     rest = [i for i in range(input.dim()) if i != dim]
     size = fb.norm(input.abs(), p, rest, keepdim=True)

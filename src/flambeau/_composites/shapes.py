@@ -1,4 +1,5 @@
 """Composites that rearrange or re-view one tensor."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -30,20 +31,24 @@ def atleast_1d(*tensors):
 @composite()
 def atleast_2d(*tensors):
     """Each tensor with at least two dimensions: `()` -> `(1, 1)`, `(n,)` -> `(1, n)`."""
+
     def f(t):
         return t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t
+
     return _each("atleast_2d", f, tensors)
 
 
 @composite()
 def atleast_3d(*tensors):
     """Each tensor with three or more dimensions: `(n,)` -> `(1, n, 1)`, `(m, n)` -> `(m, n, 1)`."""
+
     def f(t):
         if t.dim() == 0:
             return t.reshape(1, 1, 1)
         if t.dim() == 1:
             return t.unsqueeze(0).unsqueeze(-1)
         return t.unsqueeze(-1) if t.dim() == 2 else t
+
     return _each("atleast_3d", f, tensors)
 
 
@@ -64,8 +69,10 @@ def broadcast_shapes(*shapes):
             if n == 1 or n == out[-i]:
                 continue
             if out[-i] != 1:
-                raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape: "
-                                   + ", ".join(str(t) for t in shapes))
+                raise RuntimeError(
+                    "Shape mismatch: objects cannot be broadcast to a single shape: "
+                    + ", ".join(str(t) for t in shapes)
+                )
             out[-i] = n
     return fb.Size(out)
 
@@ -99,8 +106,10 @@ def tile(input, *dims):
 
 def _check_repeats(repeats, output_size, total):
     if output_size is not None and output_size != total:
-        raise RuntimeError(f"repeat_interleave: allocated size does not match required size: "
-                           f"output_size={output_size}, the repeats sum to {total}")
+        raise RuntimeError(
+            f"repeat_interleave: allocated size does not match required size: "
+            f"output_size={output_size}, the repeats sum to {total}"
+        )
 
 
 @composite(method=True)
@@ -115,10 +124,16 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     """
     if repeats is None:
         if input.dim() != 1 or input.dtype not in (fb.int32, fb.int64):
-            raise RuntimeError("repeat_interleave: repeats must be a 1-d tensor of int32 or int64, "
-                               f"got {input.dim()}-d {input.dtype}")
-        return repeat_interleave(fb.arange(input.numel(), dtype=input.dtype, device=input.device),
-                                 input, 0, output_size=output_size)
+            raise RuntimeError(
+                "repeat_interleave: repeats must be a 1-d tensor of int32 or int64, "
+                f"got {input.dim()}-d {input.dtype}"
+            )
+        return repeat_interleave(
+            fb.arange(input.numel(), dtype=input.dtype, device=input.device),
+            input,
+            0,
+            output_size=output_size,
+        )
     if dim is None:
         input, dim = input.reshape(-1), 0
     dim = wrap_dim(dim, input.dim())
@@ -129,8 +144,9 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         repeats = fb.tensor(repeats, device=input.device)
     if isinstance(repeats, fb.Tensor) and repeats.numel() == 1:
         if repeats.is_floating_point():
-            raise RuntimeError("repeat_interleave: repeats has to be int32 or int64, "
-                               f"got {repeats.dtype}")
+            raise RuntimeError(
+                f"repeat_interleave: repeats has to be int32 or int64, got {repeats.dtype}"
+            )
         repeats = int(repeats)
     if not isinstance(repeats, fb.Tensor):
         if repeats < 0:
@@ -138,12 +154,16 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         _check_repeats(repeats, output_size, repeats * n)
         return _C._repeat_slices(input, dim, repeats)
     if repeats.dim() != 1 or repeats.dtype not in (fb.int32, fb.int64):
-        raise RuntimeError("repeat_interleave: repeats must be 0-d or 1-d and int32 or int64, got "
-                           f"{repeats.dim()}-d {repeats.dtype}")
+        raise RuntimeError(
+            "repeat_interleave: repeats must be 0-d or 1-d and int32 or int64, got "
+            f"{repeats.dim()}-d {repeats.dtype}"
+        )
     if repeats.numel() != n:
-        raise RuntimeError("repeat_interleave: repeats must have the same size as input along dim, "
-                           f"but got repeats.size(0) = {repeats.numel()} and input.size({dim}) = "
-                           f"{n}")
+        raise RuntimeError(
+            "repeat_interleave: repeats must have the same size as input along dim, "
+            f"but got repeats.size(0) = {repeats.numel()} and input.size({dim}) = "
+            f"{n}"
+        )
     if n and int(repeats.min()) < 0:
         raise RuntimeError("repeat_interleave: repeats can not be negative")
     ends = repeats.cumsum(0)
@@ -165,8 +185,9 @@ def rot90(input, k=1, dims=(0, 1)):
     if input.dim() < 2:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.dim()}")
     if dims[0] == dims[1] or abs(dims[0] - dims[1]) == input.dim():
-        raise RuntimeError("expected rotation dims to be different, but got dim0 = "
-                           f"{dims[0]} and dim1 = {dims[1]}")
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
     for d in dims:
         if not -input.dim() <= d < input.dim():
             raise RuntimeError(f"Rotation dim out of range, dim = {d}")
@@ -219,10 +240,12 @@ def sum_to_size(input, *size):
     size = tuple(star(size))
     lead = input.dim() - len(size)
     if lead < 0 or any(n != m and n != 1 for n, m in zip(size, input.shape[lead:])):
-        raise RuntimeError(f"size {{{list(size)}}} is not expandable to size "
-                           f"{{{list(input.shape)}}}.")
-    dims = [i for i in range(input.dim())
-            if i < lead or (size[i - lead] == 1 and input.shape[i] != 1)]
+        raise RuntimeError(
+            f"size {{{list(size)}}} is not expandable to size {{{list(input.shape)}}}."
+        )
+    dims = [
+        i for i in range(input.dim()) if i < lead or (size[i - lead] == 1 and input.shape[i] != 1)
+    ]
     out = input.sum(dims, keepdim=True) if dims else input
     return out.reshape(size) if lead else out
 
@@ -247,8 +270,10 @@ def block_diag(*tensors):
     mats = []
     for i, t in enumerate(tensors):
         if t.dim() > 2:
-            raise RuntimeError("torch.block_diag: Input tensors must have 2 or fewer dimensions. "
-                               f"Input {i} has {t.dim()} dimensions")
+            raise RuntimeError(
+                "torch.block_diag: Input tensors must have 2 or fewer dimensions. "
+                f"Input {i} has {t.dim()} dimensions"
+            )
         mats.append(t.reshape(1, -1) if t.dim() < 2 else t)
     dtype = mats[0].dtype
     for m in mats:

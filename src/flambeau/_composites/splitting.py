@@ -1,4 +1,5 @@
 """Composites that cut a tensor into parts."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -25,18 +26,22 @@ def tensor_split(input, indices_or_sections, dim=0):
     [[0, 1, 2], [3, 4]]
     """
     if input.dim() == 0:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a "
-                           "tensor "
-                           "with 0 dims")
+        raise RuntimeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
     dim, where = wrap_dim(dim, input.dim()), indices_or_sections
     if isinstance(where, fb.Tensor):
         if where.dtype != fb.int64 or where.device.type != "cpu":
-            raise RuntimeError("tensor_split expected tensor_indices_or_sections to have dtype of "
-                               f"long and to be on cpu, but got {where.dtype} on {where.device}")
+            raise RuntimeError(
+                "tensor_split expected tensor_indices_or_sections to have dtype of "
+                f"long and to be on cpu, but got {where.dtype} on {where.device}"
+            )
         if where.dim() > 1:
-            raise RuntimeError("tensor_split expected tensor_indices_or_sections to be a "
-                               f"zero-dimensional or one-dimensional tensor, got {where.dim()} "
-                               "dims")
+            raise RuntimeError(
+                "tensor_split expected tensor_indices_or_sections to be a "
+                f"zero-dimensional or one-dimensional tensor, got {where.dim()} "
+                "dims"
+            )
         where = where.tolist()
     if isinstance(where, (tuple, list)):
         return _parts(input, [int(i) for i in where], dim)
@@ -49,14 +54,18 @@ def tensor_split(input, indices_or_sections, dim=0):
 
 def _check_split(name, input, need, dim, where):
     if input.dim() < need:
-        raise RuntimeError(f"torch.{name} requires a tensor with at least {need} dimension"
-                           f"{'s' if need > 1 else ''}, but got a tensor with {input.dim()} "
-                           "dimensions!")
+        raise RuntimeError(
+            f"torch.{name} requires a tensor with at least {need} dimension"
+            f"{'s' if need > 1 else ''}, but got a tensor with {input.dim()} "
+            "dimensions!"
+        )
     if isinstance(where, int) and (where == 0 or input.shape[dim] % where):
-        raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size "
-                           "of "
-                           f"the dimension {input.shape[dim]} is not divisible by the split_size "
-                           f"{where}!")
+        raise RuntimeError(
+            f"torch.{name} attempted to split along dimension {dim}, but the size "
+            "of "
+            f"the dimension {input.shape[dim]} is not divisible by the split_size "
+            f"{where}!"
+        )
     return tensor_split(input, where, dim)
 
 
@@ -67,8 +76,9 @@ def _ints(args):
 @composite(method=True)
 def hsplit(input, *indices_or_sections):
     """Cut along columns (dim 1; dim 0 for 1-d): n equal parts, or at indices."""
-    return _check_split("hsplit", input, 1, 0 if input.dim() == 1 else 1,
-                        _ints(indices_or_sections))
+    return _check_split(
+        "hsplit", input, 1, 0 if input.dim() == 1 else 1, _ints(indices_or_sections)
+    )
 
 
 @composite(method=True)
@@ -88,14 +98,18 @@ def _sized(input, split_sizes, dim):
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     dim = wrap_dim(dim, input.dim())
     if any(s < 0 for s in split_sizes):
-        raise RuntimeError("split_with_sizes expects split_sizes have only non-negative entries, "
-                           "but "
-                           f"got split_sizes={list(split_sizes)}")
+        raise RuntimeError(
+            "split_with_sizes expects split_sizes have only non-negative entries, "
+            "but "
+            f"got split_sizes={list(split_sizes)}"
+        )
     if sum(split_sizes) != input.shape[dim]:
-        raise RuntimeError("split_with_sizes expects split_sizes to sum exactly to "
-                           f"{input.shape[dim]} "
-                           f"(input tensor's size at dimension {dim}), but got split_sizes="
-                           f"{list(split_sizes)}")
+        raise RuntimeError(
+            "split_with_sizes expects split_sizes to sum exactly to "
+            f"{input.shape[dim]} "
+            f"(input tensor's size at dimension {dim}), but got split_sizes="
+            f"{list(split_sizes)}"
+        )
     out, at = [], 0
     for s in split_sizes:
         out.append(input.narrow(dim, at, s))

@@ -1,4 +1,5 @@
 """Composites of statistics and numerical calculus."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -15,19 +16,24 @@ def _check_q(name, input, q, interpolation):
     if q.dim() > 1:
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor, got {q.dim()}D")
     if input.dtype not in (fb.float32, fb.float64):
-        raise RuntimeError(f"{name}() input tensor must be either float or double dtype, got "
-                           f"{input.dtype}")
+        raise RuntimeError(
+            f"{name}() input tensor must be either float or double dtype, got {input.dtype}"
+        )
     if q.dtype != input.dtype:
-        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor, got "
-                           f"{q.dtype} and {input.dtype}")
+        raise RuntimeError(
+            f"{name}() q tensor must be same dtype as the input tensor, got "
+            f"{q.dtype} and {input.dtype}"
+        )
     if q.device.type != "meta" and not bool(((q >= 0) & (q <= 1)).all()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     if input.numel() == 0:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
-        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, "
-                           "midpoint or "
-                           f"nearest, but got {interpolation}")
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, "
+            "midpoint or "
+            f"nearest, but got {interpolation}"
+        )
     return q
 
 
@@ -94,9 +100,11 @@ def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
 def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     """Mean of the elements that are not NaN."""
     if not (input.is_floating_point() or input.is_complex()):
-        raise RuntimeError("nanmean(): expected input to have floating point or complex dtype "
-                           "but got "
-                           f"{input.dtype}")
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype "
+            "but got "
+            f"{input.dtype}"
+        )
     dims = list(range(input.dim())) if dim is None or dim == () or dim == [] else dim
     n = (~fb.isnan(input)).sum(dims, keepdim=keepdim)
     return fb.nansum(input, dims, keepdim=keepdim, dtype=dtype) / n
@@ -104,12 +112,15 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
 
 def _weights(name, w, n):
     if w.dim() > 1:
-        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got "
-                           f"{w.dim()} dims")
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {w.dim()} dims"
+        )
     if w.numel() != n:
-        raise RuntimeError(f"cov(): expected {name} to have the same numel as there are "
-                           "observations in "
-                           f"the input but got {w.numel()} != {n}")
+        raise RuntimeError(
+            f"cov(): expected {name} to have the same numel as there are "
+            "observations in "
+            f"the input but got {w.numel()} != {n}"
+        )
 
 
 @composite(method=True)
@@ -121,8 +132,10 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     [[1.0, -1.0], [-1.0, 1.0]]
     """
     if input.dim() > 2:
-        raise RuntimeError("cov(): expected input to have two or fewer dimensions but got an input "
-                           f"with {input.dim()} dimensions")
+        raise RuntimeError(
+            "cov(): expected input to have two or fewer dimensions but got an input "
+            f"with {input.dim()} dimensions"
+        )
     if input.dtype == fb.bool:
         raise RuntimeError("cov(): bool dtype is not supported for input")
     x = as_inexact(input.reshape(1, -1) if input.dim() < 2 else input)
@@ -130,18 +143,22 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     if fweights is not None:
         _weights("fweights", fweights, n)
         if fweights.is_floating_point() or fweights.is_complex() or fweights.dtype == fb.bool:
-            raise RuntimeError("cov(): expected fweights to have integral dtype but got fweights "
-                               "with "
-                               f"{fweights.dtype} dtype")
+            raise RuntimeError(
+                "cov(): expected fweights to have integral dtype but got fweights "
+                "with "
+                f"{fweights.dtype} dtype"
+            )
         if n and int(fweights.min()) < 0:
             raise RuntimeError("cov(): fweights cannot be negative")
         w = fweights
     if aweights is not None:
         _weights("aweights", aweights, n)
         if not aweights.is_floating_point():
-            raise RuntimeError("cov(): expected aweights to have floating point dtype but got "
-                               "aweights "
-                               f"with {aweights.dtype} dtype")
+            raise RuntimeError(
+                "cov(): expected aweights to have floating point dtype but got "
+                "aweights "
+                f"with {aweights.dtype} dtype"
+            )
         if n and float(aweights.min()) < 0:
             raise RuntimeError("cov(): aweights cannot be negative")
         w = aweights if w is None else w * aweights
@@ -164,9 +181,11 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
 def corrcoef(input):
     """Pearson correlation matrix of variables (rows) over observations (columns)."""
     if input.dim() > 2:
-        raise RuntimeError("corrcoef(): expected input to have two or fewer dimensions but got an "
-                           "input "
-                           f"with {input.dim()} dimensions")
+        raise RuntimeError(
+            "corrcoef(): expected input to have two or fewer dimensions but got an "
+            "input "
+            f"with {input.dim()} dimensions"
+        )
     c = cov(input)
     if c.dim() == 0:
         return c / c
@@ -217,8 +236,10 @@ def _grid(name, y, x, dx, dim):
             raise RuntimeError(f"{name}: received a bool input for x, but bool is not supported")
         if x.dim() == 1:
             if x.shape[0] != y.shape[d]:
-                raise RuntimeError(f"{name}: There must be one x value for each sample point, got "
-                                   f"{x.shape[0]} for {y.shape[d]}")
+                raise RuntimeError(
+                    f"{name}: There must be one x value for each sample point, got "
+                    f"{x.shape[0]} for {y.shape[d]}"
+                )
             x = x.reshape([-1 if i == d else 1 for i in range(y.dim())])
         elif x.dim() == 0:
             raise IndexError(f"{name}: x must have at least one dimension")
@@ -262,9 +283,11 @@ def _spacings(input, spacing, dims):
     if isinstance(spacing, fb.Tensor):
         spacing = [spacing]
     if len(spacing) != len(dims):
-        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar, or a "
-                           "list of "
-                           f"length equal to dims ({len(dims)}), but got a list of {len(spacing)}")
+        raise RuntimeError(
+            "torch.gradient expected spacing to be unspecified, a scalar, or a "
+            "list of "
+            f"length equal to dims ({len(dims)}), but got a list of {len(spacing)}"
+        )
     return list(spacing)
 
 
@@ -278,8 +301,9 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     [3.0, 4.0, 5.0]
     """
     if edge_order not in (1, 2):
-        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2, got "
-                           f"{edge_order}")
+        raise RuntimeError(
+            f"torch.gradient only supports edge_order=1 and edge_order=2, got {edge_order}"
+        )
     if dim is None:
         dims = list(range(input.dim()))
     else:
@@ -292,12 +316,15 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     for d, h in zip(dims, steps):
         n = x.shape[d]
         if n < edge_order + 1:
-            raise RuntimeError("torch.gradient expected each dimension size to be at least "
-                               "edge_order+1")
+            raise RuntimeError(
+                "torch.gradient expected each dimension size to be at least edge_order+1"
+            )
         if isinstance(h, fb.Tensor) and h.numel() > 1 and h.shape[0] != n:
-            raise RuntimeError("torch.gradient expected each element of `spacing` to have a "
-                               "length equal "
-                               f"to the input's size {n} in dim {d}, got {h.shape[0]}")
+            raise RuntimeError(
+                "torch.gradient expected each element of `spacing` to have a "
+                "length equal "
+                f"to the input's size {n} in dim {d}, got {h.shape[0]}"
+            )
         out.append(_gradient_along(x, d, h, edge_order, n))
     return tuple(out)
 
@@ -305,27 +332,46 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
 def _gradient_along(x, d, h, edge_order, n):
     def at(i, k=1):
         return x.narrow(d, i, k)
+
     if isinstance(h, fb.Tensor) and h.dim():
         gap = (h[1:] - h[:-1]).reshape([-1 if i == d else 1 for i in range(x.dim())])
     else:
-        gap = fb.full([n - 1 if i == d else 1 for i in range(x.dim())], 1.0, dtype=x.dtype,
-                      device=x.device) * h
+        gap = (
+            fb.full(
+                [n - 1 if i == d else 1 for i in range(x.dim())],
+                1.0,
+                dtype=x.dtype,
+                device=x.device,
+            )
+            * h
+        )
 
     def g(i, k=1):
         return gap.narrow(d, i, k)
+
     parts = []
     a, b = g(0, n - 2), g(1, n - 2)
-    inner = (at(2, n - 2) * a * a - at(0, n - 2) * b * b
-             + at(1, n - 2) * (b * b - a * a)) / (a * b * (a + b)) if n > 2 else None
+    inner = (
+        (at(2, n - 2) * a * a - at(0, n - 2) * b * b + at(1, n - 2) * (b * b - a * a))
+        / (a * b * (a + b))
+        if n > 2
+        else None
+    )
     if edge_order == 1:
         first, last = (at(1) - at(0)) / g(0), (at(n - 1) - at(n - 2)) / g(n - 2)
     else:
         p, q = g(0), g(1)
-        first = (-at(0) * (2 * p + q) / (p * (p + q)) + at(1) * (p + q) / (p * q)
-                 - at(2) * p / (q * (p + q)))
+        first = (
+            -at(0) * (2 * p + q) / (p * (p + q))
+            + at(1) * (p + q) / (p * q)
+            - at(2) * p / (q * (p + q))
+        )
         p, q = g(n - 3), g(n - 2)
-        last = (at(n - 3) * q / (p * (p + q)) - at(n - 2) * (p + q) / (p * q)
-                + at(n - 1) * (p + 2 * q) / (q * (p + q)))
+        last = (
+            at(n - 3) * q / (p * (p + q))
+            - at(n - 2) * (p + q) / (p * q)
+            + at(n - 1) * (p + 2 * q) / (q * (p + q))
+        )
     parts = [first, last] if inner is None else [first, inner, last]
     return fb.cat(parts, d)
 
@@ -344,8 +390,10 @@ def _edges(name, input, bins, lo, hi):
     if bins.dim() != 1 or bins.numel() == 0:
         raise RuntimeError(f"{name}: bins tensor should have one dimension, got {bins.dim()}")
     if bins.dtype != input.dtype:
-        raise RuntimeError(f"{name}: input tensor and bins tensors should have the same dtype, got "
-                           f"{input.dtype} and {bins.dtype}")
+        raise RuntimeError(
+            f"{name}: input tensor and bins tensors should have the same dtype, got "
+            f"{input.dtype} and {bins.dtype}"
+        )
     return bins
 
 
@@ -385,19 +433,28 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
     if not input.is_floating_point():
         raise RuntimeError(f"histogram: not implemented for {input.dtype}")
     if weight is not None and tuple(weight.shape) != tuple(input.shape):
-        raise RuntimeError("histogram: if weight tensor is provided it should have the same shape "
-                           "as "
-                           "the input tensor excluding its innermost dimension, got input with "
-                           "shape "
-                           f"{list(input.shape)} and weight with shape {list(weight.shape)}")
+        raise RuntimeError(
+            "histogram: if weight tensor is provided it should have the same shape "
+            "as "
+            "the input tensor excluding its innermost dimension, got input with "
+            "shape "
+            f"{list(input.shape)} and weight with shape {list(weight.shape)}"
+        )
     if weight is not None and weight.dtype != input.dtype:
-        raise RuntimeError("histogram: if weight tensor is provided, input tensor and weight "
-                           "tensor "
-                           f"should have the same dtype, but got {input.dtype} and {weight.dtype}")
+        raise RuntimeError(
+            "histogram: if weight tensor is provided, input tensor and weight "
+            "tensor "
+            f"should have the same dtype, but got {input.dtype} and {weight.dtype}"
+        )
     x = input.reshape(-1, 1)
     if range is None:
-        range = (0.0, 1.0) if x.numel() == 0 else (
-            float(x.min()), float(x.max())) if isinstance(bins, int) else (0.0, 1.0)
+        range = (
+            (0.0, 1.0)
+            if x.numel() == 0
+            else (float(x.min()), float(x.max()))
+            if isinstance(bins, int)
+            else (0.0, 1.0)
+        )
     edges = _edges("histogram", input, bins, *range)
     return named("histogram", "hist bin_edges", _counts(x, [edges], weight, density), edges)
 
@@ -406,8 +463,9 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
 def histogramdd(input, bins, *, range=None, weight=None, density=False):
     """Histogram of points `(..., k)` in k dimensions: (hist, list of bin_edges)."""
     if input.dim() < 2:
-        raise RuntimeError("histogramdd: input tensor should have at least 2 dimensions, but got "
-                           f"{input.dim()}")
+        raise RuntimeError(
+            f"histogramdd: input tensor should have at least 2 dimensions, but got {input.dim()}"
+        )
     if not input.is_floating_point():
         raise RuntimeError(f"histogramdd: not implemented for {input.dtype}")
     x = input.reshape(-1, input.shape[-1])
@@ -415,16 +473,20 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
     if isinstance(bins, int):
         bins = [bins] * k
     if len(bins) != k:
-        raise RuntimeError(f"histogramdd: expected {k} sequences of bin edges for a "
-                           f"{k}-dimensional "
-                           f"histogram but got {len(bins)}")
+        raise RuntimeError(
+            f"histogramdd: expected {k} sequences of bin edges for a "
+            f"{k}-dimensional "
+            f"histogram but got {len(bins)}"
+        )
     if range is None:
         lo = [0.0] * k if x.shape[0] == 0 else x.amin(0).tolist()
         hi = [1.0] * k if x.shape[0] == 0 else x.amax(0).tolist()
     else:
         if len(range) != 2 * k:
-            raise RuntimeError(f"histogramdd: for a {k}-dimensional histogram range should have "
-                               f"{2 * k} elements, but got {len(range)}")
+            raise RuntimeError(
+                f"histogramdd: for a {k}-dimensional histogram range should have "
+                f"{2 * k} elements, but got {len(range)}"
+            )
         lo, hi = range[0::2], range[1::2]
     edges = [_edges("histogramdd", input, b, a, z) for b, a, z in zip(bins, lo, hi)]
     return named("histogramdd", "hist bin_edges", _counts(x, edges, weight, density), tuple(edges))

@@ -1,17 +1,36 @@
 """Automatic differentiation: backward, grad, Function, modes and numerical checks."""
+
 from __future__ import annotations
 
 from .. import _C
 from .._C import Node
 from .._modes import enable_grad, inference_mode, no_grad, set_grad_enabled
 from ._anomaly import (
-    detect_anomaly, is_anomaly_enabled, set_anomaly_enabled, set_detect_anomaly,
+    detect_anomaly,
+    is_anomaly_enabled,
+    set_anomaly_enabled,
+    set_detect_anomaly,
 )
 from ._function import Function, once_differentiable
 
-__all__ = ["Function", "Node", "Variable", "backward", "detect_anomaly", "enable_grad", "grad",
-           "gradcheck", "gradgradcheck", "inference_mode", "is_anomaly_enabled", "no_grad",
-           "once_differentiable", "set_anomaly_enabled", "set_detect_anomaly", "set_grad_enabled"]
+__all__ = [
+    "Function",
+    "Node",
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "is_anomaly_enabled",
+    "no_grad",
+    "once_differentiable",
+    "set_anomaly_enabled",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
 
 _LAZY = {"gradcheck": "gradcheck", "gradgradcheck": "gradcheck"}
 _MODULES = ("functional", "function", "graph", "forward_ad", "profiler")
@@ -76,8 +95,17 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     _C._run_backward(tensors, grads, inputs, keep, create_graph, True, True)
 
 
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
-         only_inputs=True, allow_unused=None, is_grads_batched=False, materialize_grads=False):
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    only_inputs=True,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
+):
     """The gradients of `outputs` with respect to `inputs`, as a tuple; `.grad` stays untouched.
 
     Args:
@@ -100,10 +128,16 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
         n = grads[0].shape[0]
-        rows = [_C._run_backward(outs, tuple(g[i] for g in grads), ins, keep or i + 1 < n,
-                                 create_graph, False, True) for i in range(n)]
-        return tuple(_C.stack([r[j] for r in rows]) if rows[0][j] is not None else None
-                     for j in range(len(ins)))
+        rows = [
+            _C._run_backward(
+                outs, tuple(g[i] for g in grads), ins, keep or i + 1 < n, create_graph, False, True
+            )
+            for i in range(n)
+        ]
+        return tuple(
+            _C.stack([r[j] for r in rows]) if rows[0][j] is not None else None
+            for j in range(len(ins))
+        )
     if allow_unused is None:
         allow_unused = materialize_grads
     r = _C._run_backward(outs, grads, ins, keep, create_graph, False, allow_unused)

@@ -1,4 +1,5 @@
 """Anomaly mode: backward stops at the first NaN and tells where its forward op was called."""
+
 from __future__ import annotations
 
 from .. import _C

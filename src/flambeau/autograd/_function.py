@@ -1,4 +1,5 @@
 """autograd.Function: operations whose forward and backward are written in Python."""
+
 from __future__ import annotations
 
 from .. import _C
@@ -65,15 +66,18 @@ class Function:
     generate_vmap_rule = False
 
     def __init__(self, *args, **kwargs):
-        raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd "
-                           "functions are all static, so you should invoke them on the class "
-                           "itself.")
+        raise RuntimeError(
+            f"{type(self)} should not be instantiated. Methods on autograd "
+            "functions are all static, so you should invoke them on the class "
+            "itself."
+        )
 
     @staticmethod
     def forward(*args, **kwargs):
         """Computes the outputs; gradients are not recorded inside."""
-        raise NotImplementedError("You must implement the forward function for custom "
-                                  "autograd.Function.")
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -83,8 +87,10 @@ class Function:
     @staticmethod
     def backward(ctx, *grad_outputs):
         """Gives the gradient of each argument of forward, None where there is none."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your "
-                                  "custom autograd.Function to use it with backward mode AD.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your "
+            "custom autograd.Function to use it with backward mode AD."
+        )
 
     @classmethod
     def apply(cls, *args, **kwargs):
@@ -107,8 +113,17 @@ class Function:
         back = cls.backward
         if back is Function.backward:
             back = getattr(cls, "vjp", back)
-        outs = _C._attach_function(ctx, back, cls.__name__ + "Backward", args, outs, ctx._to_save,
-                                   ctx._dirty, ctx._frozen, ctx._materialize)
+        outs = _C._attach_function(
+            ctx,
+            back,
+            cls.__name__ + "Backward",
+            args,
+            outs,
+            ctx._to_save,
+            ctx._dirty,
+            ctx._frozen,
+            ctx._materialize,
+        )
         ctx._to_save = ()
         return outs if isinstance(out, tuple) else outs[0]
 
@@ -126,7 +141,8 @@ def once_differentiable(f):
     @functools.wraps(f)
     def wrapped(ctx, *grads):
         again = _C.is_grad_enabled() and any(
-            isinstance(g, _C.Tensor) and g.requires_grad for g in grads)
+            isinstance(g, _C.Tensor) and g.requires_grad for g in grads
+        )
         before = _C.is_grad_enabled()
         _C._set_grad_enabled(False)
         try:
@@ -151,5 +167,6 @@ class _Once(Function):
 
     @staticmethod
     def backward(ctx, *grads):
-        raise RuntimeError("trying to differentiate twice a function that was marked with "
-                           "@once_differentiable")
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )

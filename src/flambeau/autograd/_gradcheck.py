@@ -1,4 +1,5 @@
 """gradcheck and gradgradcheck: analytic gradients against central differences."""
+
 from __future__ import annotations
 
 from .. import _C
@@ -33,8 +34,11 @@ def _numerical(f, inputs, x, eps, k):
     before = _C.is_grad_enabled()
     _C._set_grad_enabled(False)
     try:
-        flat = x.detach().view(-1) if x.is_contiguous() else _C.as_strided(x.detach(), x.shape,
-                                                                           x.stride())
+        flat = (
+            x.detach().view(-1)
+            if x.is_contiguous()
+            else _C.as_strided(x.detach(), x.shape, x.stride())
+        )
         index = range(flat.numel()) if x.is_contiguous() else _positions(x.shape)
         for i in index:
             cols.append(_perturbed(f, inputs, x, flat, i, eps, k).reshape(-1))
@@ -59,7 +63,7 @@ def _analytic_rows(out, x):
         for u in units:
             seed = _C.zeros_like(out, memory_format="contiguous_format")
             seed.view(-1)[r] = u
-            g, = _C._run_backward((out,), (seed,), (x,), True, False, False, True)
+            (g,) = _C._run_backward((out,), (seed,), (x,), True, False, False, True)
             rows.append(_C.zeros_like(x) if g is None else g)
     return rows
 
@@ -80,10 +84,24 @@ def _check_pair(f, inputs, x, out, k, eps, atol, rtol):
     return None if bool(ok.all()) else (numerical, analytic)
 
 
-def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True,
-              nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False,
-              check_batched_grad=False, check_batched_forward_grad=False, check_forward_ad=False,
-              check_backward_ad=True, fast_mode=False, masked=None):
+def gradcheck(
+    func,
+    inputs,
+    *,
+    eps=1e-6,
+    atol=1e-5,
+    rtol=1e-3,
+    raise_exception=True,
+    nondet_tol=0.0,
+    check_undefined_grad=True,
+    check_grad_dtypes=False,
+    check_batched_grad=False,
+    check_batched_forward_grad=False,
+    check_forward_ad=False,
+    check_backward_ad=True,
+    fast_mode=False,
+    masked=None,
+):
     """Compare the gradients of `func` at `inputs` (float64) with central differences.
 
     Returns True, or raises GradcheckError (RuntimeError) naming the output, the input and both
@@ -97,8 +115,10 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
     if not wanted:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but "
-                         "none of the them have requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but "
+            "none of the them have requires_grad=True."
+        )
     for x in wanted:
         x.retain_grad()
     outs = _outputs(func, inputs)
@@ -110,15 +130,32 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
             if not raise_exception:
                 return False
             where = next(i for i, y in enumerate(inputs) if y is x)
-            raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input {where},"
-                                 f"\nnumerical:{bad[0]}\nanalytical:{bad[1]}\n")
+            raise GradcheckError(
+                f"Jacobian mismatch for output {k} with respect to input {where},"
+                f"\nnumerical:{bad[0]}\nanalytical:{bad[1]}\n"
+            )
     return True
 
 
-def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3,
-                  gen_non_contig_grad_outputs=False, raise_exception=True, nondet_tol=0.0,
-                  check_undefined_grad=True, check_grad_dtypes=False, check_batched_grad=False,
-                  check_fwd_over_rev=False, check_rev_over_rev=True, fast_mode=False, masked=False):
+def gradgradcheck(
+    func,
+    inputs,
+    grad_outputs=None,
+    *,
+    eps=1e-6,
+    atol=1e-5,
+    rtol=1e-3,
+    gen_non_contig_grad_outputs=False,
+    raise_exception=True,
+    nondet_tol=0.0,
+    check_undefined_grad=True,
+    check_grad_dtypes=False,
+    check_batched_grad=False,
+    check_fwd_over_rev=False,
+    check_rev_over_rev=True,
+    fast_mode=False,
+    masked=False,
+):
     """gradcheck of the gradients themselves: second derivatives against central differences.
 
     >>> import flambeau as fb
@@ -140,5 +177,6 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
         got = _C._run_backward(tuple(_outputs(func, args)), seeds, wanted, True, True, False, True)
         return tuple(g for g in got if g is not None)
 
-    return gradcheck(gradient, inputs + seeds, eps=eps, atol=atol, rtol=rtol,
-                     raise_exception=raise_exception)
+    return gradcheck(
+        gradient, inputs + seeds, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception
+    )

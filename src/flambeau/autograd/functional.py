@@ -1,4 +1,5 @@
 """Jacobians, Hessians and their products with vectors, built from `autograd.grad`."""
+
 from __future__ import annotations
 
 from .. import _C
@@ -14,15 +15,19 @@ def _tuple(x, what, name):
     for i, t in enumerate(x if many else (x,)):
         if not isinstance(t, _C.Tensor):
             where = f" at index {i}" if many else ""
-            raise TypeError(f"{name}: the {what} must be a Tensor or a tuple of Tensors, but got "
-                            f"{type(t).__name__}{where}")
+            raise TypeError(
+                f"{name}: the {what} must be a Tensor or a tuple of Tensors, but got "
+                f"{type(t).__name__}{where}"
+            )
     return (tuple(x) if many else (x,)), many
 
 
 def _ready(inputs, create_graph):
     """Inputs to differentiate by: tied to the caller's graph only where one is wanted."""
-    return tuple(t.view_as(t) if create_graph and t.requires_grad else t.detach().requires_grad_()
-                 for t in inputs)
+    return tuple(
+        t.view_as(t) if create_graph and t.requires_grad else t.detach().requires_grad_()
+        for t in inputs
+    )
 
 
 def _run(func, inputs, name, create_graph):
@@ -35,27 +40,33 @@ def _run(func, inputs, name, create_graph):
 
 def _scalar(outputs, many, name):
     if many or outputs[0].numel() != 1:
-        raise RuntimeError(f"{name}: The Tensor returned by the function given to {name} should "
-                           f"contain a single element, but it returned "
-                           f"{[list(o.shape) for o in outputs]}")
+        raise RuntimeError(
+            f"{name}: The Tensor returned by the function given to {name} should "
+            f"contain a single element, but it returned "
+            f"{[list(o.shape) for o in outputs]}"
+        )
 
 
 def _vector(v, like, name, what):
     """The vector as a tuple of tensors shaped like `like`; ones for a single element."""
     if v is None:
         if len(like) != 1 or like[0].numel() != 1:
-            raise RuntimeError(f"{name}: The vector v can only be None if the {what} is a single "
-                               f"Tensor with a single element; pass v of shape "
-                               f"{[list(t.shape) for t in like]}")
+            raise RuntimeError(
+                f"{name}: The vector v can only be None if the {what} is a single "
+                f"Tensor with a single element; pass v of shape "
+                f"{[list(t.shape) for t in like]}"
+            )
         return (_C.ones_like(like[0]),)
     v, _ = _tuple(v, "vector v", name)
     if len(v) != len(like):
-        raise RuntimeError(f"{name}: v is a tuple of invalid length: should be {len(like)} but "
-                           f"got {len(v)}.")
+        raise RuntimeError(
+            f"{name}: v is a tuple of invalid length: should be {len(like)} but got {len(v)}."
+        )
     for a, b in zip(v, like):
         if a.shape != b.shape:
-            raise RuntimeError(f"{name}: v has invalid size: should be {list(b.shape)} but got "
-                               f"{list(a.shape)}.")
+            raise RuntimeError(
+                f"{name}: v has invalid size: should be {list(b.shape)} but got {list(a.shape)}."
+            )
     return v
 
 
@@ -63,18 +74,21 @@ def _grad(name, outputs, inputs, vectors, create_graph, strict, keep=True):
     """`grad` with zeros where nothing depends on an input; an error there if strict."""
     pairs = [(o, v) for o, v in zip(outputs, vectors) if o.requires_grad]
     if strict and len(pairs) < len(outputs):
-        raise RuntimeError(f"{name}: an output of the function does not require gradients: it must "
-                           "be computed in a differentiable manner from the input when running "
-                           "in strict mode.")
+        raise RuntimeError(
+            f"{name}: an output of the function does not require gradients: it must "
+            "be computed in a differentiable manner from the input when running "
+            "in strict mode."
+        )
     if not pairs:
         return tuple(_C.zeros_like(i) for i in inputs)
     out, vec = zip(*pairs)
-    found = grad(out, inputs, vec, retain_graph=keep, create_graph=create_graph,
-                 allow_unused=True)
+    found = grad(out, inputs, vec, retain_graph=keep, create_graph=create_graph, allow_unused=True)
     if strict and any(g is None for g in found):
-        raise RuntimeError(f"{name}: the output of the function is independent of input "
-                           f"{[g is None for g in found].index(True)}. This is not allowed in "
-                           "strict mode.")
+        raise RuntimeError(
+            f"{name}: the output of the function is independent of input "
+            f"{[g is None for g in found].index(True)}. This is not allowed in "
+            "strict mode."
+        )
     return tuple(_C.zeros_like(i) if g is None else g for g, i in zip(found, inputs))
 
 
@@ -125,8 +139,9 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
     return _result(outputs, many_out, create_graph), _result(found, many_out, create_graph)
 
 
-def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False,
-             strategy="reverse-mode"):
+def jacobian(
+    func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode"
+):
     """The Jacobian: for output y and input x a tensor of shape y.shape + x.shape.
 
     A tuple for several inputs, a tuple of tuples [output][input] for several of both.
@@ -139,8 +154,9 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False,
             [0., 4.]])
     """
     if strategy not in ("reverse-mode", "forward-mode"):
-        raise ValueError(f"jacobian: strategy must be 'reverse-mode' or 'forward-mode', but got "
-                         f"{strategy!r}")
+        raise ValueError(
+            f"jacobian: strategy must be 'reverse-mode' or 'forward-mode', but got {strategy!r}"
+        )
     with enable_grad():
         inputs, outputs, many_in, many_out = _run(func, inputs, "jacobian", create_graph)
         table = []
@@ -150,16 +166,26 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False,
                 unit = _C.zeros_like(out).contiguous()
                 unit.view(-1)[i] = 1
                 rows.append(_grad("jacobian", (out,), inputs, (unit,), create_graph, strict))
-            table.append(tuple(
-                _C.stack([r[k] for r in rows]).reshape(*out.shape, *x.shape) if rows
-                else _C.zeros_like(x).new_zeros(*out.shape, *x.shape)
-                for k, x in enumerate(inputs)))
+            table.append(
+                tuple(
+                    _C.stack([r[k] for r in rows]).reshape(*out.shape, *x.shape)
+                    if rows
+                    else _C.zeros_like(x).new_zeros(*out.shape, *x.shape)
+                    for k, x in enumerate(inputs)
+                )
+            )
     table = tuple(_result(row, many_in, create_graph) for row in table)
     return table if many_out else table[0]
 
 
-def hessian(func, inputs, create_graph=False, strict=False, vectorize=False,
-            outer_jacobian_strategy="reverse-mode"):
+def hessian(
+    func,
+    inputs,
+    create_graph=False,
+    strict=False,
+    vectorize=False,
+    outer_jacobian_strategy="reverse-mode",
+):
     """The Hessian of a function of one value: shape x.shape + x.shape, or a tuple of tuples.
 
     RuntimeError if the function returns more than one element.

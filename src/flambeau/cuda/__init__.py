@@ -1,8 +1,11 @@
 """The CUDA slot: tells that this build has no GPU backend, and answers what scripts ask."""
+
 from __future__ import annotations
 
-_MISSING = ("this build of Flambeau has no CUDA backend; run on the CPU "
-            "(flambeau.cuda.is_available() is False)")
+_MISSING = (
+    "this build of Flambeau has no CUDA backend; run on the CPU "
+    "(flambeau.cuda.is_available() is False)"
+)
 
 
 def is_available():
@@ -81,6 +84,18 @@ def __getattr__(name):
     return missing
 
 
-__all__ = ["device_count", "empty_cache", "is_available", "is_bf16_supported", "is_initialized",
-           "manual_seed", "manual_seed_all", "max_memory_allocated", "memory_allocated",
-           "memory_reserved", "reset_peak_memory_stats", "set_device", "synchronize"]
+__all__ = [
+    "device_count",
+    "empty_cache",
+    "is_available",
+    "is_bf16_supported",
+    "is_initialized",
+    "manual_seed",
+    "manual_seed_all",
+    "max_memory_allocated",
+    "memory_allocated",
+    "memory_reserved",
+    "reset_peak_memory_stats",
+    "set_device",
+    "synchronize",
+]

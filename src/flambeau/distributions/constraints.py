@@ -1,4 +1,5 @@
 """Sets that parameters and values must lie in; `check(x)` gives a bool tensor."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -59,8 +60,12 @@ def interval(low, high):
     >>> fb.distributions.constraints.interval(0, 1).check(fb.tensor([0.5, 2.])).tolist()
     [True, False]
     """
-    return _make(f"Interval(lower_bound={low}, upper_bound={high})",
-                 lambda x: (x >= low) & (x <= high), lower_bound=low, upper_bound=high)
+    return _make(
+        f"Interval(lower_bound={low}, upper_bound={high})",
+        lambda x: (x >= low) & (x <= high),
+        lower_bound=low,
+        upper_bound=high,
+    )
 
 
 def half_open_interval(low, high):
@@ -70,27 +75,42 @@ def half_open_interval(low, high):
     >>> fb.distributions.constraints.half_open_interval(0, 1).check(fb.tensor([0., 1.])).tolist()
     [True, False]
     """
-    return _make(f"HalfOpenInterval(lower_bound={low}, upper_bound={high})",
-                 lambda x: (x >= low) & (x < high), lower_bound=low, upper_bound=high)
+    return _make(
+        f"HalfOpenInterval(lower_bound={low}, upper_bound={high})",
+        lambda x: (x >= low) & (x < high),
+        lower_bound=low,
+        upper_bound=high,
+    )
 
 
 def integer_interval(low, high):
     """Whole numbers from `low` to `high`, both included."""
-    return _make(f"IntegerInterval(lower_bound={low}, upper_bound={high})",
-                 lambda x: (x % 1 == 0) & (x >= low) & (x <= high), discrete=True, lower_bound=low,
-                 upper_bound=high)
+    return _make(
+        f"IntegerInterval(lower_bound={low}, upper_bound={high})",
+        lambda x: (x % 1 == 0) & (x >= low) & (x <= high),
+        discrete=True,
+        lower_bound=low,
+        upper_bound=high,
+    )
 
 
 def multinomial(upper):
     """Vectors of counts that add up to at most `upper`."""
-    return _make("Multinomial()", lambda x: (x >= 0).all(-1) & (x.sum(-1) <= upper), discrete=True,
-                 event_dim=1)
+    return _make(
+        "Multinomial()",
+        lambda x: (x >= 0).all(-1) & (x.sum(-1) <= upper),
+        discrete=True,
+        event_dim=1,
+    )
 
 
 def independent(base, n):
     """`base` over the last n dims together."""
-    return _make(f"IndependentConstraint({base}, {n})",
-                 lambda x: base.check(x).reshape(*x.shape[:x.dim() - n], -1).all(-1), event_dim=n)
+    return _make(
+        f"IndependentConstraint({base}, {n})",
+        lambda x: base.check(x).reshape(*x.shape[: x.dim() - n], -1).all(-1),
+        event_dim=n,
+    )
 
 
 def _symmetric(x):
@@ -99,28 +119,48 @@ def _symmetric(x):
 
 dependent = _Dependent("Dependent()", lambda x: x == x)
 boolean = _make("Boolean()", lambda x: (x == 0) | (x == 1), discrete=True)
-one_hot = _make("OneHot()", lambda x: ((x == 0) | (x == 1)).all(-1) & (x.sum(-1) == 1),
-                discrete=True, event_dim=1)
-nonnegative_integer = _make("IntegerGreaterThan(lower_bound=0)",
-                            lambda x: (x % 1 == 0) & (x >= 0), discrete=True)
-positive_integer = _make("IntegerGreaterThan(lower_bound=1)",
-                         lambda x: (x % 1 == 0) & (x >= 1), discrete=True)
+one_hot = _make(
+    "OneHot()",
+    lambda x: ((x == 0) | (x == 1)).all(-1) & (x.sum(-1) == 1),
+    discrete=True,
+    event_dim=1,
+)
+nonnegative_integer = _make(
+    "IntegerGreaterThan(lower_bound=0)", lambda x: (x % 1 == 0) & (x >= 0), discrete=True
+)
+positive_integer = _make(
+    "IntegerGreaterThan(lower_bound=1)", lambda x: (x % 1 == 0) & (x >= 1), discrete=True
+)
 real = _make("Real()", lambda x: x == x)
 real_vector = independent(real, 1)
 positive = greater_than(0.0)
 nonnegative = greater_than_eq(0.0)
 unit_interval = interval(0.0, 1.0)
-simplex = _make("Simplex()", lambda x: (x >= 0).all(-1) & ((x.sum(-1) - 1).abs() < 1e-6),
-                event_dim=1)
-lower_triangular = _make("LowerTriangular()", lambda x: (x.tril() == x).all(-2).all(-1),
-                         event_dim=2)
-lower_cholesky = _make("LowerCholesky()", lambda x: (x.tril() == x).all(-2).all(-1)
-                       & (x.diagonal(0, -2, -1) > 0).all(-1), event_dim=2)
-corr_cholesky = _make("CorrCholesky()", lambda x: (x.tril() == x).all(-2).all(-1)
-                      & ((x.square().sum(-1) - 1).abs() < 1e-4).all(-1), event_dim=2)
+simplex = _make(
+    "Simplex()", lambda x: (x >= 0).all(-1) & ((x.sum(-1) - 1).abs() < 1e-6), event_dim=1
+)
+lower_triangular = _make(
+    "LowerTriangular()", lambda x: (x.tril() == x).all(-2).all(-1), event_dim=2
+)
+lower_cholesky = _make(
+    "LowerCholesky()",
+    lambda x: (x.tril() == x).all(-2).all(-1) & (x.diagonal(0, -2, -1) > 0).all(-1),
+    event_dim=2,
+)
+corr_cholesky = _make(
+    "CorrCholesky()",
+    lambda x: (x.tril() == x).all(-2).all(-1) & ((x.square().sum(-1) - 1).abs() < 1e-4).all(-1),
+    event_dim=2,
+)
 square = _make("Square()", lambda x: fb.full(x.shape[:-2], x.shape[-1] == x.shape[-2]), event_dim=2)
 symmetric = _make("Symmetric()", _symmetric, event_dim=2)
-positive_semidefinite = _make("PositiveSemidefinite()", lambda x: _symmetric(x) & (
-    fb.linalg.eigvalsh(x.detach()) >= 0).all(-1), event_dim=2)
-positive_definite = _make("PositiveDefinite()", lambda x: _symmetric(x) & (
-    fb.linalg.cholesky_ex(x.detach())[1] == 0), event_dim=2)
+positive_semidefinite = _make(
+    "PositiveSemidefinite()",
+    lambda x: _symmetric(x) & (fb.linalg.eigvalsh(x.detach()) >= 0).all(-1),
+    event_dim=2,
+)
+positive_definite = _make(
+    "PositiveDefinite()",
+    lambda x: _symmetric(x) & (fb.linalg.cholesky_ex(x.detach())[1] == 0),
+    event_dim=2,
+)

@@ -1,4 +1,5 @@
 """Continuous distributions of one real variable."""
+
 from __future__ import annotations
 
 import math
@@ -118,7 +119,7 @@ class Exponential(_Univariate, ExponentialFamily):
 
     mean = stddev = property(lambda self: self.rate.reciprocal())
     mode = property(lambda self: fb.zeros_like(self.rate))
-    variance = property(lambda self: self.rate ** -2)
+    variance = property(lambda self: self.rate**-2)
 
     def rsample(self, sample_shape=()):
         return -_uniform(self.rate, self._extended_shape(sample_shape)).log() / self.rate
@@ -277,7 +278,7 @@ class Chi2(Gamma):
     arg_constraints = {"df": c.positive}
 
     def __init__(self, df, validate_args=None):
-        self.df, = broadcast(df)
+        (self.df,) = broadcast(df)
         self.concentration, self.rate = 0.5 * self.df, fb.full_like(self.df, 0.5)
         Distribution.__init__(self, self.df.shape, (), validate_args)
 
@@ -310,14 +311,25 @@ class Beta(_Univariate, ExponentialFamily):
     def log_prob(self, value):
         self._validate_sample(value)
         a, b = self.concentration1, self.concentration0
-        return (fb.xlogy(a - 1, value) + fb.special.xlog1py(b - 1, -value)
-                + fb.lgamma(a + b) - fb.lgamma(a) - fb.lgamma(b))
+        return (
+            fb.xlogy(a - 1, value)
+            + fb.special.xlog1py(b - 1, -value)
+            + fb.lgamma(a + b)
+            - fb.lgamma(a)
+            - fb.lgamma(b)
+        )
 
     def entropy(self):
         a, b = self.concentration1, self.concentration0
         t = a + b
-        return (fb.lgamma(a) + fb.lgamma(b) - fb.lgamma(t) - (a - 1) * fb.digamma(a)
-                - (b - 1) * fb.digamma(b) + (t - 2) * fb.digamma(t))
+        return (
+            fb.lgamma(a)
+            + fb.lgamma(b)
+            - fb.lgamma(t)
+            - (a - 1) * fb.digamma(a)
+            - (b - 1) * fb.digamma(b)
+            + (t - 2) * fb.digamma(t)
+        )
 
 
 class StudentT(_Univariate):
@@ -351,15 +363,24 @@ class StudentT(_Univariate):
     def log_prob(self, value):
         self._validate_sample(value)
         z, n = (value - self.loc) / self.scale, self.df
-        norm = self.scale.log() + 0.5 * n.log() + 0.5 * math.log(math.pi) + fb.lgamma(
-            n / 2) - fb.lgamma((n + 1) / 2)
+        norm = (
+            self.scale.log()
+            + 0.5 * n.log()
+            + 0.5 * math.log(math.pi)
+            + fb.lgamma(n / 2)
+            - fb.lgamma((n + 1) / 2)
+        )
         return -0.5 * (n + 1) * fb.log1p(z * z / n) - norm
 
     def entropy(self):
         n = self.df
         lbeta = fb.lgamma(n / 2) + 0.5 * math.log(math.pi) - fb.lgamma((n + 1) / 2)
-        return (self.scale.log() + 0.5 * (n + 1) * (fb.digamma((n + 1) / 2) - fb.digamma(n / 2))
-                + 0.5 * n.log() + lbeta)
+        return (
+            self.scale.log()
+            + 0.5 * (n + 1) * (fb.digamma((n + 1) / 2) - fb.digamma(n / 2))
+            + 0.5 * n.log()
+            + lbeta
+        )
 
 
 class Weibull(_Univariate):
@@ -373,7 +394,7 @@ class Weibull(_Univariate):
         self._set((scale, concentration), validate_args)
 
     def _moment(self, k):
-        return self.scale ** k * fb.exp(fb.lgamma(1 + k / self.concentration))
+        return self.scale**k * fb.exp(fb.lgamma(1 + k / self.concentration))
 
     mean = property(lambda self: self._moment(1))
     variance = property(lambda self: self._moment(2) - self._moment(1).square())
@@ -385,10 +406,10 @@ class Weibull(_Univariate):
     def log_prob(self, value):
         self._validate_sample(value)
         k, z = self.concentration, value / self.scale
-        return k.log() - self.scale.log() + (k - 1) * z.log() - z ** k
+        return k.log() - self.scale.log() + (k - 1) * z.log() - z**k
 
     def cdf(self, value):
-        return -fb.expm1(-(value / self.scale) ** self.concentration)
+        return -fb.expm1(-((value / self.scale) ** self.concentration))
 
     def entropy(self):
         k = self.concentration

@@ -1,4 +1,5 @@
 """Discrete distributions."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -115,7 +116,7 @@ class Binomial(_Binary):
     """Successes in `total_count` trials."""
 
     def __init__(self, total_count=1, probs=None, logits=None, validate_args=None):
-        self.total_count, = self._init(probs, logits, validate_args, total_count)
+        (self.total_count,) = self._init(probs, logits, validate_args, total_count)
 
     support = property(lambda self: c.integer_interval(0, self.total_count))
     mean = property(lambda self: self.total_count * self.probs)
@@ -142,7 +143,7 @@ class NegativeBinomial(_Binary):
     support = c.nonnegative_integer
 
     def __init__(self, total_count, probs=None, logits=None, validate_args=None):
-        self.total_count, = self._init(probs, logits, validate_args, total_count)
+        (self.total_count,) = self._init(probs, logits, validate_args, total_count)
 
     mean = property(lambda self: self.total_count * self.logits.exp())
     variance = property(lambda self: self.mean / fb.sigmoid(-self.logits))
@@ -221,8 +222,9 @@ class Categorical(Distribution):
     mode = property(lambda self: self.probs.argmax(-1))
 
     def expand(self, batch_shape, _instance=None):
-        return Categorical(logits=self.logits.expand(*batch_shape, self._num_events),
-                           validate_args=False)
+        return Categorical(
+            logits=self.logits.expand(*batch_shape, self._num_events), validate_args=False
+        )
 
     def sample(self, sample_shape=()):
         n = 1
@@ -256,8 +258,9 @@ class OneHotCategorical(Distribution):
 
     def __init__(self, probs=None, logits=None, validate_args=None):
         self._categorical = Categorical(probs, logits, validate_args)
-        super().__init__(self._categorical.batch_shape, (self._categorical._num_events,),
-                         validate_args)
+        super().__init__(
+            self._categorical.batch_shape, (self._categorical._num_events,), validate_args
+        )
 
     probs = property(lambda self: self._categorical.probs)
     logits = property(lambda self: self._categorical.logits)
@@ -270,8 +273,9 @@ class OneHotCategorical(Distribution):
         return (i.unsqueeze(-1) == n).to(self.probs.dtype)
 
     def expand(self, batch_shape, _instance=None):
-        return type(self)(logits=self.logits.expand(*batch_shape, *self._event_shape),
-                          validate_args=False)
+        return type(self)(
+            logits=self.logits.expand(*batch_shape, *self._event_shape), validate_args=False
+        )
 
     def sample(self, sample_shape=()):
         return self._hot(self._categorical.sample(sample_shape))
@@ -307,8 +311,9 @@ class Multinomial(Distribution):
             raise NotImplementedError("inhomogeneous total_count is not supported")
         self.total_count = total_count
         self._categorical = Categorical(probs, logits, validate_args)
-        super().__init__(self._categorical.batch_shape, (self._categorical._num_events,),
-                         validate_args)
+        super().__init__(
+            self._categorical.batch_shape, (self._categorical._num_events,), validate_args
+        )
 
     support = property(lambda self: c.multinomial(self.total_count))
     probs = property(lambda self: self._categorical.probs)

@@ -1,4 +1,5 @@
 """The base class of probability distributions, and helpers they share."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -12,14 +13,16 @@ def broadcast(*values):
             dtype = v.dtype if dtype is None else fb.promote_types(dtype, v.dtype)
             device = v.device
     dtype = dtype if dtype is not None and dtype.is_floating_point else fb.get_default_dtype()
-    ts = [v if isinstance(v, fb.Tensor) else fb.full((), float(v), dtype=dtype, device=device)
-          for v in values]
+    ts = [
+        v if isinstance(v, fb.Tensor) else fb.full((), float(v), dtype=dtype, device=device)
+        for v in values
+    ]
     return list(fb.broadcast_tensors(*ts))
 
 
 def sum_right(x, n):
     """Sum over the last n dims."""
-    return x.reshape(*x.shape[:x.dim() - n], -1).sum(-1) if n else x
+    return x.reshape(*x.shape[: x.dim() - n], -1).sum(-1) if n else x
 
 
 class Distribution:
@@ -55,7 +58,8 @@ class Distribution:
                         f"Expected parameter {name} ({type(value).__name__} of shape "
                         f"{tuple(value.shape)}) of distribution {type(self).__name__} to satisfy "
                         "the "
-                        f"constraint {constraint}, but found invalid values:\n{value}")
+                        f"constraint {constraint}, but found invalid values:\n{value}"
+                    )
 
     @property
     def batch_shape(self):
@@ -76,21 +80,27 @@ class Distribution:
         want, have = self._batch_shape + self._event_shape, tuple(value.shape)
         n = len(self._event_shape)
         if n and tuple(have[-n:]) != tuple(self._event_shape):
-            raise ValueError("The right-most size of value must match event_shape: "
-                             f"{tuple(have)} vs {tuple(self._event_shape)}.")
+            raise ValueError(
+                "The right-most size of value must match event_shape: "
+                f"{tuple(have)} vs {tuple(self._event_shape)}."
+            )
         for a, b in zip(reversed(have), reversed(tuple(want))):
             if a != 1 and b != 1 and a != b:
-                raise ValueError("Value is not broadcastable with batch_shape+event_shape: "
-                                 f"{tuple(have)} vs {tuple(want)}.")
+                raise ValueError(
+                    "Value is not broadcastable with batch_shape+event_shape: "
+                    f"{tuple(have)} vs {tuple(want)}."
+                )
         s = self.support
         if s is None or getattr(s, "is_dependent", False):
             return
         if not bool(s.check(value).all()):
-            raise ValueError(f"Expected value argument (Tensor of shape {tuple(have)}) to be "
-                             "within the "
-                             f"support ({s}) of the distribution {self!r}, but found invalid "
-                             "values:\n"
-                             f"{value}")
+            raise ValueError(
+                f"Expected value argument (Tensor of shape {tuple(have)}) to be "
+                "within the "
+                f"support ({s}) of the distribution {self!r}, but found invalid "
+                "values:\n"
+                f"{value}"
+            )
 
     def sample(self, sample_shape=()):
         """A draw of shape `sample_shape + batch_shape + event_shape`, without gradient."""
@@ -143,14 +153,20 @@ class Distribution:
 
     def expand(self, batch_shape, _instance=None):
         """The same distribution with parameters expanded to `batch_shape`."""
-        args = {k: getattr(self, k).expand(*batch_shape, *getattr(self, k).shape[
-            len(self._batch_shape):]) for k in self._params}
+        args = {
+            k: getattr(self, k).expand(
+                *batch_shape, *getattr(self, k).shape[len(self._batch_shape) :]
+            )
+            for k in self._params
+        }
         return type(self)(**args, **getattr(self, "_extra", {}), validate_args=False)
 
     def __repr__(self):
         names = [k for k in self.arg_constraints if k in self.__dict__]
-        args = ", ".join(f"{k}: {v if v.numel() == 1 else tuple(v.shape)}"
-                         for k, v in ((k, self.__dict__[k]) for k in names))
+        args = ", ".join(
+            f"{k}: {v if v.numel() == 1 else tuple(v.shape)}"
+            for k, v in ((k, self.__dict__[k]) for k in names)
+        )
         return f"{type(self).__name__}({args})"
 
 

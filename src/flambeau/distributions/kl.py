@@ -1,4 +1,5 @@
 """Kullback-Leibler divergences between pairs of families."""
+
 from __future__ import annotations
 
 import math
@@ -29,6 +30,7 @@ def register_kl(p, q):
     def store(f):
         _RULES[p, q] = f
         return f
+
     return store
 
 
@@ -44,9 +46,9 @@ def kl_divergence(p, q):
         for b in type(q).__mro__:
             if (a, b) in _RULES:
                 return _RULES[a, b](p, q)
-    raise NotImplementedError(f"No KL(p || q) is implemented for p type {type(p).__name__} and q "
-                              "type "
-                              f"{type(q).__name__}")
+    raise NotImplementedError(
+        f"No KL(p || q) is implemented for p type {type(p).__name__} and q type {type(q).__name__}"
+    )
 
 
 @register_kl(Normal, Normal)
@@ -58,16 +60,18 @@ def _normal(p, q):
 
 @register_kl(Bernoulli, Bernoulli)
 def _bernoulli(p, q):
-    return (p.probs * (_softplus(-q.logits) - _softplus(-p.logits))
-            + (1 - p.probs) * (_softplus(q.logits) - _softplus(p.logits)))
+    return p.probs * (_softplus(-q.logits) - _softplus(-p.logits)) + (1 - p.probs) * (
+        _softplus(q.logits) - _softplus(p.logits)
+    )
 
 
 @register_kl(Binomial, Binomial)
 def _binomial(p, q):
     if bool((p.total_count > q.total_count).any()):
         return fb.full_like(p.probs, fb.inf)
-    return p.total_count * (p.probs * (p.logits - q.logits) + fb.log1p(-p.probs)
-                            - fb.log1p(-q.probs))
+    return p.total_count * (
+        p.probs * (p.logits - q.logits) + fb.log1p(-p.probs) - fb.log1p(-q.probs)
+    )
 
 
 @register_kl(Categorical, Categorical)
@@ -113,24 +117,41 @@ def _uniform(p, q):
 @register_kl(Gamma, Gamma)
 def _gamma(p, q):
     a, b = p.concentration, q.concentration
-    return (b * (p.rate / q.rate).log() + fb.lgamma(b) - fb.lgamma(a) + (a - b) * fb.digamma(a)
-            + (q.rate - p.rate) * (a / p.rate))
+    return (
+        b * (p.rate / q.rate).log()
+        + fb.lgamma(b)
+        - fb.lgamma(a)
+        + (a - b) * fb.digamma(a)
+        + (q.rate - p.rate) * (a / p.rate)
+    )
 
 
 @register_kl(Beta, Beta)
 def _beta(p, q):
     a, b, x, y = p.concentration1, p.concentration0, q.concentration1, q.concentration0
-    return (fb.lgamma(x) + fb.lgamma(y) + fb.lgamma(a + b) - fb.lgamma(x + y) - fb.lgamma(a)
-            - fb.lgamma(b) + (a - x) * fb.digamma(a) + (b - y) * fb.digamma(b)
-            + (x + y - a - b) * fb.digamma(a + b))
+    return (
+        fb.lgamma(x)
+        + fb.lgamma(y)
+        + fb.lgamma(a + b)
+        - fb.lgamma(x + y)
+        - fb.lgamma(a)
+        - fb.lgamma(b)
+        + (a - x) * fb.digamma(a)
+        + (b - y) * fb.digamma(b)
+        + (x + y - a - b) * fb.digamma(a + b)
+    )
 
 
 @register_kl(Dirichlet, Dirichlet)
 def _dirichlet(p, q):
     a, b = p.concentration, q.concentration
     t = a.sum(-1)
-    return (fb.lgamma(t) - fb.lgamma(b.sum(-1)) - (fb.lgamma(a) - fb.lgamma(b)).sum(-1)
-            + ((a - b) * (fb.digamma(a) - fb.digamma(t).unsqueeze(-1))).sum(-1))
+    return (
+        fb.lgamma(t)
+        - fb.lgamma(b.sum(-1))
+        - (fb.lgamma(a) - fb.lgamma(b)).sum(-1)
+        + ((a - b) * (fb.digamma(a) - fb.digamma(t).unsqueeze(-1))).sum(-1)
+    )
 
 
 @register_kl(MultivariateNormal, MultivariateNormal)
@@ -140,8 +161,9 @@ def _mvn(p, q):
     batch = fb.broadcast_shapes(p.batch_shape, q.batch_shape)
     low = q._low.expand(*batch, n, n)
     z = fb.linalg.solve_triangular(low, p._low.expand(*batch, n, n), upper=False)
-    d = fb.linalg.solve_triangular(low, (q.loc - p.loc).unsqueeze(-1).expand(*batch, n, 1),
-                                   upper=False)
+    d = fb.linalg.solve_triangular(
+        low, (q.loc - p.loc).unsqueeze(-1).expand(*batch, n, 1), upper=False
+    )
     return half + 0.5 * (z.square().sum(-1).sum(-1) + d.square().sum(-1).sum(-1) - n)
 
 

@@ -1,4 +1,5 @@
 """Distributions over vectors, and wrappers of other distributions."""
+
 from __future__ import annotations
 
 import math
@@ -39,13 +40,17 @@ class Dirichlet(ExponentialFamily):
     def log_prob(self, value):
         self._validate_sample(value)
         a = self.concentration
-        return (fb.xlogy(a - 1, value).sum(-1) + fb.lgamma(a.sum(-1)) - fb.lgamma(a).sum(-1))
+        return fb.xlogy(a - 1, value).sum(-1) + fb.lgamma(a.sum(-1)) - fb.lgamma(a).sum(-1)
 
     def entropy(self):
         a = self.concentration
         k, t = a.shape[-1], a.sum(-1)
-        return (fb.lgamma(a).sum(-1) - fb.lgamma(t) - (k - t) * fb.digamma(t)
-                - ((a - 1) * fb.digamma(a)).sum(-1))
+        return (
+            fb.lgamma(a).sum(-1)
+            - fb.lgamma(t)
+            - (k - t) * fb.digamma(t)
+            - ((a - 1) * fb.digamma(a)).sum(-1)
+        )
 
 
 class MultivariateNormal(Distribution):
@@ -57,30 +62,49 @@ class MultivariateNormal(Distribution):
     -1.8379
     """
 
-    arg_constraints = {"loc": c.real_vector, "covariance_matrix": c.positive_definite,
-                       "precision_matrix": c.positive_definite, "scale_tril": c.lower_cholesky}
+    arg_constraints = {
+        "loc": c.real_vector,
+        "covariance_matrix": c.positive_definite,
+        "precision_matrix": c.positive_definite,
+        "scale_tril": c.lower_cholesky,
+    }
     support = c.real_vector
     has_rsample = True
 
-    def __init__(self, loc, covariance_matrix=None, precision_matrix=None, scale_tril=None,
-                 validate_args=None):
+    def __init__(
+        self,
+        loc,
+        covariance_matrix=None,
+        precision_matrix=None,
+        scale_tril=None,
+        validate_args=None,
+    ):
         given = [m for m in (covariance_matrix, precision_matrix, scale_tril) if m is not None]
         if len(given) != 1:
-            raise ValueError("Exactly one of covariance_matrix or precision_matrix or scale_tril "
-                             "may be "
-                             "specified.")
+            raise ValueError(
+                "Exactly one of covariance_matrix or precision_matrix or scale_tril "
+                "may be "
+                "specified."
+            )
         if loc.dim() < 1:
             raise ValueError("loc must be at least one-dimensional.")
         if given[0].dim() < 2:
-            raise ValueError("the matrix must be at least two-dimensional, with optional leading "
-                             "batch "
-                             "dimensions")
+            raise ValueError(
+                "the matrix must be at least two-dimensional, with optional leading "
+                "batch "
+                "dimensions"
+            )
         batch = fb.broadcast_shapes(given[0].shape[:-2], loc.shape[:-1])
         n = loc.shape[-1]
         self.loc = loc.expand(*batch, n)
         m = given[0].expand(*batch, n, n)
-        key = ("covariance_matrix" if covariance_matrix is not None else
-               "precision_matrix" if precision_matrix is not None else "scale_tril")
+        key = (
+            "covariance_matrix"
+            if covariance_matrix is not None
+            else "precision_matrix"
+            if precision_matrix is not None
+            else "scale_tril"
+        )
         self.__dict__[key] = m
         super().__init__(batch, (n,), validate_args)
         if key == "precision_matrix":
@@ -102,12 +126,16 @@ class MultivariateNormal(Distribution):
 
     def expand(self, batch_shape, _instance=None):
         n = self._event_shape[0]
-        return type(self)(self.loc.expand(*batch_shape, n),
-                          scale_tril=self._low.expand(*batch_shape, n, n), validate_args=False)
+        return type(self)(
+            self.loc.expand(*batch_shape, n),
+            scale_tril=self._low.expand(*batch_shape, n, n),
+            validate_args=False,
+        )
 
     def rsample(self, sample_shape=()):
-        z = fb.randn(self._extended_shape(sample_shape), dtype=self.loc.dtype,
-                     device=self.loc.device)
+        z = fb.randn(
+            self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device
+        )
         return self.loc + (self._low @ z.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, value):
@@ -129,9 +157,11 @@ class Independent(Distribution):
     def __init__(self, base_distribution, reinterpreted_batch_ndims, validate_args=None):
         n, b = reinterpreted_batch_ndims, base_distribution
         if n > len(b.batch_shape):
-            raise ValueError("Expected reinterpreted_batch_ndims <= "
-                             "len(base_distribution.batch_shape), "
-                             f"actual {n} vs {len(b.batch_shape)}")
+            raise ValueError(
+                "Expected reinterpreted_batch_ndims <= "
+                "len(base_distribution.batch_shape), "
+                f"actual {n} vs {len(b.batch_shape)}"
+            )
         self.base_dist, self.reinterpreted_batch_ndims = b, n
         cut = len(b.batch_shape) - n
         super().__init__(b.batch_shape[:cut], (*b.batch_shape[cut:], *b.event_shape), validate_args)
@@ -142,9 +172,10 @@ class Independent(Distribution):
     variance = property(lambda self: self.base_dist.variance)
 
     def expand(self, batch_shape, _instance=None):
-        inner = self.base_dist.batch_shape[len(self._batch_shape):]
-        return Independent(self.base_dist.expand((*batch_shape, *inner)),
-                           self.reinterpreted_batch_ndims)
+        inner = self.base_dist.batch_shape[len(self._batch_shape) :]
+        return Independent(
+            self.base_dist.expand((*batch_shape, *inner)), self.reinterpreted_batch_ndims
+        )
 
     def sample(self, sample_shape=()):
         return self.base_dist.sample(sample_shape)
@@ -172,8 +203,10 @@ class MixtureSameFamily(Distribution):
         self.component_distribution = self._component = component_distribution
         comp = component_distribution
         if comp.batch_shape[-1] != mixture_distribution._num_events:
-            raise ValueError("`mixture_distribution component` does not equal "
-                             "`component_distribution.batch_shape[-1]`")
+            raise ValueError(
+                "`mixture_distribution component` does not equal "
+                "`component_distribution.batch_shape[-1]`"
+            )
         super().__init__(comp.batch_shape[:-1], comp.event_shape, validate_args)
 
     def _pad(self, x):
@@ -201,8 +234,9 @@ class MixtureSameFamily(Distribution):
 
     def log_prob(self, value):
         x = value.unsqueeze(-1 - len(self._event_shape))
-        return fb.logsumexp(self._component.log_prob(x) + fb.log_softmax(self._mixture.logits,
-                                                                         -1), -1)
+        return fb.logsumexp(
+            self._component.log_prob(x) + fb.log_softmax(self._mixture.logits, -1), -1
+        )
 
     def cdf(self, value):
         return (self._component.cdf(value.unsqueeze(-1)) * self._mixture.probs).sum(-1)

@@ -1,4 +1,5 @@
 """Random draws that have no kernel: gamma (with its derivative) and Poisson."""
+
 from __future__ import annotations
 
 import flambeau as fb
@@ -40,7 +41,7 @@ class StandardGamma(fb.autograd.Function):
         low = fb.minimum(h, a * 0.5)
         slope = (fb.special.gammainc(a + low, x) - fb.special.gammainc(a - low, x)) / (2 * low)
         density = ((a - 1) * x.log() - x - fb.lgamma(a)).exp()
-        return (g * (-slope / density).to(g.dtype))
+        return g * (-slope / density).to(g.dtype)
 
 
 def standard_gamma(a):

@@ -1,4 +1,5 @@
 """`flambeau.signal`: window functions."""
+
 from __future__ import annotations
 
 from . import windows

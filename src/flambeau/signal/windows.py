@@ -1,10 +1,13 @@
 """`flambeau.signal.windows`: symmetric (`sym=True`) and periodic windows of M points."""
+
 from __future__ import annotations
 
 import flambeau as fb
 
-__all__ = [*"""bartlett blackman cosine exponential gaussian general_cosine general_hamming hamming
-hann kaiser nuttall""".split()]
+__all__ = [
+    *"""bartlett blackman cosine exponential gaussian general_cosine general_hamming hamming
+hann kaiser nuttall""".split()
+]
 
 
 def _setup(name, M, dtype, layout, device):
@@ -32,8 +35,9 @@ def _one(M, dtype, device, requires_grad):
     return _done(fb.ones(M, device=device), dtype, requires_grad) if M <= 1 else None
 
 
-def exponential(M, *, center=None, tau=1.0, sym=True, dtype=None, layout=None, device=None,
-                requires_grad=False):
+def exponential(
+    M, *, center=None, tau=1.0, sym=True, dtype=None, layout=None, device=None, requires_grad=False
+):
     """`exp(-|k - center| / tau)`; the centre is the middle unless given (then `sym=False`)."""
     dtype = _setup("exponential", M, dtype, layout, device)
     if tau <= 0:
@@ -79,8 +83,9 @@ def kaiser(M, *, beta=12.0, sym=True, dtype=None, layout=None, device=None, requ
     k, n = _points(M, sym, device)
     z = 2 * k / n - 1
     w = fb.i0(beta * (1 - z * z).clamp(min=0).sqrt())
-    return _done(w / fb.i0(fb.full((), beta, dtype=fb.float64, device=device)), dtype,
-                 requires_grad)
+    return _done(
+        w / fb.i0(fb.full((), beta, dtype=fb.float64, device=device)), dtype, requires_grad
+    )
 
 
 def general_cosine(M, *, a, sym=True, dtype=None, layout=None, device=None, requires_grad=False):
@@ -103,11 +108,13 @@ def _cosines(name, M, a, sym, dtype, layout, device, requires_grad):
     return _done(w, dtype, requires_grad)
 
 
-def general_hamming(M, *, alpha=0.54, sym=True, dtype=None, layout=None, device=None,
-                    requires_grad=False):
+def general_hamming(
+    M, *, alpha=0.54, sym=True, dtype=None, layout=None, device=None, requires_grad=False
+):
     """`alpha - (1 - alpha) cos(2 pi k / n)`."""
-    return _cosines("general_hamming", M, (alpha, 1 - alpha), sym, dtype, layout, device,
-                    requires_grad)
+    return _cosines(
+        "general_hamming", M, (alpha, 1 - alpha), sym, dtype, layout, device, requires_grad
+    )
 
 
 def hamming(M, *, sym=True, dtype=None, layout=None, device=None, requires_grad=False):
@@ -132,8 +139,16 @@ def blackman(M, *, sym=True, dtype=None, layout=None, device=None, requires_grad
 
 def nuttall(M, *, sym=True, dtype=None, layout=None, device=None, requires_grad=False):
     """Nuttall's minimum four-term Blackman-Harris window (Nuttall 1981)."""
-    return _cosines("nuttall", M, (0.3635819, 0.4891775, 0.1365995, 0.0106411), sym, dtype, layout,
-                    device, requires_grad)
+    return _cosines(
+        "nuttall",
+        M,
+        (0.3635819, 0.4891775, 0.1365995, 0.0106411),
+        sym,
+        dtype,
+        layout,
+        device,
+        requires_grad,
+    )
 
 
 def bartlett(M, *, sym=True, dtype=None, layout=None, device=None, requires_grad=False):
