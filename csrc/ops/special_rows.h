@@ -63,7 +63,8 @@
   X(special_airy_ai, "", Float, kFlt, None, math::airy_ai(x), FB_NO_GRAD, "Airy function Ai.")    \
   X(special_spherical_bessel_j0, "", Float, kFlt, In, math::spherical_bessel_j0(x), g *           \
     spherical_slope(IN()), "sin(x) / x, and 1 at 0.")                                             \
-  X(angle, "", RealFloat, kFltCpx, In, phase(x), angle_vjp(g, IN()), "Angle of a complex number; 0 or pi\
+  X(angle, "", RealFloat, kFltCpx, In, phase(x), angle_vjp(g, IN()),                              \
+    "Angle of a complex number; 0 or pi "                                                         \
     "                                                                                             \
     "for a real one.")                                                                            \
   X(logit_eps, "Scalar eps", Float, kFlt, In, log_odds(x, P(0)), logit_vjp(g, IN(), p[0]),        \
