@@ -65,7 +65,6 @@
     spherical_slope(IN()), "sin(x) / x, and 1 at 0.")                                             \
   X(angle, "", RealFloat, kFltCpx, In, phase(x), angle_vjp(g, IN()),                              \
     "Angle of a complex number; 0 or pi "                                                         \
-    "                                                                                             \
     "for a real one.")                                                                            \
   X(logit_eps, "Scalar eps", Float, kFlt, In, log_odds(x, P(0)), logit_vjp(g, IN(), p[0]),        \
     "log(x / (1 - x)), x first limited to [eps, 1 - eps] unless eps is negative.")                \
