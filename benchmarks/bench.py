@@ -14,11 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 from cases import CASES, ROOT
 
 HERE = pathlib.Path(__file__).resolve().parent
 BATCH = 0.02  # seconds that one measurement of one side should take
+SETTLE = 0.01  # seconds between turns: threads of the side before may still be spinning
 
 
 class Side:
@@ -74,6 +76,7 @@ def measure(index, sides, rounds):
         counts[s] = max(1, min(20_000, int(BATCH / max(once, 1e-8))))
     for r in range(2 if case.long else rounds):
         for s in ready if r % 2 == 0 else ready[::-1]:
+            time.sleep(SETTLE)
             times.setdefault(s.module, []).append(s.ask("time", counts[s]))
     return times, errors
 
