@@ -108,14 +108,13 @@ DType default_dtype();
 void set_default_dtype(DType t);
 inline DType default_complex() { return complex_of(default_dtype()); }
 
+// clang-format off
 template<class T>
 struct dtype_of_t;
-#define FB_FOR_ALL_DTYPES(X)                                                                      \
-  X(bool, Bool)                                                                                   \
-  X(uint8_t, U8)                                                                                  \
-  X(int8_t, I8) X(int16_t, I16) X(int32_t, I32) X(int64_t, I64) X(uint16_t, U16) X(uint32_t, U32) \
-      X(uint64_t, U64) X(f16, F16) X(bf16, BF16) X(float, F32) X(double, F64) X(c64, C64)         \
-          X(c128, C128)
+#define FB_FOR_ALL_DTYPES(X)                                                        \
+  X(bool, Bool) X(uint8_t, U8) X(int8_t, I8) X(int16_t, I16) X(int32_t, I32)        \
+  X(int64_t, I64) X(uint16_t, U16) X(uint32_t, U32) X(uint64_t, U64) X(f16, F16)    \
+  X(bf16, BF16) X(float, F32) X(double, F64) X(c64, C64) X(c128, C128)
 #define FB_ROW(T, N)                         \
   template<>                                 \
   struct dtype_of_t<T> {                     \
@@ -132,8 +131,7 @@ struct Tag {
 };
 
 // dispatch_*(t, f): calls f(Tag<T>{}) with the C++ type of t; other types are an error.
-#define FB_CASE(T) \
-  case dtype_of<T>: return f(Tag<T>{});
+#define FB_CASE(T) case dtype_of<T>: return f(Tag<T>{});
 template<class F>
 auto dispatch_all(DType t, F&& f) {
   switch (t) {
@@ -146,42 +144,36 @@ auto dispatch_all(DType t, F&& f) {
 template<class F>
 auto dispatch_float(DType t, const char* op, F&& f) { // f32, f64
   switch (t) {
-    FB_CASE(float)
-    FB_CASE(double)
-    default : fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
+    FB_CASE(float) FB_CASE(double)
+    default: fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
   }
 }
 template<class F>
 auto dispatch_inexact(DType t, const char* op, F&& f) { // and complex
   switch (t) {
-    FB_CASE(float)
-    FB_CASE(double)
-    FB_CASE(c64) FB_CASE(c128) default
-        : fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
+    FB_CASE(float) FB_CASE(double) FB_CASE(c64) FB_CASE(c128)
+    default: fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
   }
 }
 template<class F>
 auto dispatch_int(DType t, const char* op, F&& f) { // integers, not bool
   switch (t) {
-    FB_CASE(uint8_t)
-    FB_CASE(int8_t)
-    FB_CASE(int16_t) FB_CASE(int32_t) FB_CASE(int64_t) FB_CASE(uint16_t) FB_CASE(uint32_t)
-        FB_CASE(uint64_t) default
-        : fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
+    FB_CASE(uint8_t) FB_CASE(int8_t) FB_CASE(int16_t) FB_CASE(int32_t) FB_CASE(int64_t)
+    FB_CASE(uint16_t) FB_CASE(uint32_t) FB_CASE(uint64_t)
+    default: fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
   }
 }
 // All compute types: bool, integers, f32, f64, complex (halves are widened by the caller).
 template<class F>
 auto dispatch_compute(DType t, const char* op, F&& f) {
   switch (t) {
-    FB_CASE(bool)
-    FB_CASE(uint8_t)
-    FB_CASE(int8_t) FB_CASE(int16_t) FB_CASE(int32_t) FB_CASE(int64_t) FB_CASE(uint16_t)
-        FB_CASE(uint32_t) FB_CASE(uint64_t) FB_CASE(float) FB_CASE(double) FB_CASE(c64)
-            FB_CASE(c128) default
-        : fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
+    FB_CASE(bool) FB_CASE(uint8_t) FB_CASE(int8_t) FB_CASE(int16_t) FB_CASE(int32_t)
+    FB_CASE(int64_t) FB_CASE(uint16_t) FB_CASE(uint32_t) FB_CASE(uint64_t) FB_CASE(float)
+    FB_CASE(double) FB_CASE(c64) FB_CASE(c128)
+    default: fail(ErrorKind::Runtime, "\"", op, "\" not implemented for '", t, "'");
   }
 }
+// clang-format on
 // Types of one byte width, for kernels that only move elements.
 template<class F>
 auto dispatch_size(int bytes, F&& f) {

@@ -191,19 +191,19 @@ uint64_t* order_row(const T* x, int64_t n, bool descending, uint64_t* a, uint64_
 }
 
 // The types that have an order, by C++ type: all but the complex ones.
+// clang-format off
 template<class F>
 auto dispatch_ordered(DType t, F&& f) {
   switch (t) {
 #define FB_ORDERED(T) FB_CASE(T)
-    FB_ORDERED(bool)
-    FB_ORDERED(uint8_t)
-    FB_ORDERED(int8_t) FB_ORDERED(int16_t) FB_ORDERED(int32_t) FB_ORDERED(int64_t)
-        FB_ORDERED(uint16_t) FB_ORDERED(uint32_t) FB_ORDERED(uint64_t) FB_ORDERED(f16)
-            FB_ORDERED(bf16) FB_ORDERED(float) FB_ORDERED(double)
+    FB_ORDERED(bool) FB_ORDERED(uint8_t) FB_ORDERED(int8_t) FB_ORDERED(int16_t)
+    FB_ORDERED(int32_t) FB_ORDERED(int64_t) FB_ORDERED(uint16_t) FB_ORDERED(uint32_t)
+    FB_ORDERED(uint64_t) FB_ORDERED(f16) FB_ORDERED(bf16) FB_ORDERED(float) FB_ORDERED(double)
 #undef FB_ORDERED
-                default : FB_NOT_IMPLEMENTED("an order of ", t, " values does not exist");
+    default: FB_NOT_IMPLEMENTED("an order of ", t, " values does not exist");
   }
 }
+// clang-format on
 
 // t with dimension `dim` last and contiguous rows; 0-d tensors become one row of one.
 Tensor rows_along(const Tensor& t, int64_t dim);

@@ -149,17 +149,17 @@ UNARY(DEFINE)
 DEFINE2(pow)
 DEFINE2(atan2)
 
+// clang-format off
 template<class R>
 R (*oracle(const char* name))(R) {
-#define PICK(f) \
-  if (!std::strcmp(name, #f)) return [](R x) -> R { return std::f(x); };
-  PICK(exp)
-  PICK(exp2) PICK(expm1) PICK(log) PICK(log2) PICK(log10) PICK(log1p) PICK(sin) PICK(cos) PICK(tan)
-      PICK(asin) PICK(acos) PICK(atan) PICK(sinh) PICK(cosh) PICK(tanh) PICK(asinh) PICK(acosh)
-          PICK(atanh) PICK(sqrt) PICK(erf)
-              PICK(erfc) if (!std::strcmp(name, "sigmoid")) return ref_sigmoid<R>;
+#define PICK(f) if (!std::strcmp(name, #f)) return [](R x) -> R { return std::f(x); };
+  PICK(exp) PICK(exp2) PICK(expm1) PICK(log) PICK(log2) PICK(log10) PICK(log1p) PICK(sin)
+  PICK(cos) PICK(tan) PICK(asin) PICK(acos) PICK(atan) PICK(sinh) PICK(cosh) PICK(tanh)
+  PICK(asinh) PICK(acosh) PICK(atanh) PICK(sqrt) PICK(erf) PICK(erfc)
+  if (!std::strcmp(name, "sigmoid")) return ref_sigmoid<R>;
   return ref_rsqrt<R>;
 }
+// clang-format on
 
 void expect(bool ok, const char* what) {
   std::printf("%-40s %s\n", what, ok ? "ok" : "WRONG");
