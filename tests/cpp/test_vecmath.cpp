@@ -129,11 +129,12 @@ T ref_rsqrt(T x) {
   return 1 / std::sqrt(x);
 }
 
-#define UNARY(X)                                                                                 \
-  X(exp)                                                                                         \
-  X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(sin) X(cos) X(tan) X(asin) X(acos) X(atan) \
-      X(sinh) X(cosh) X(tanh) X(asinh) X(acosh) X(atanh) X(sqrt) X(erf) X(erfc) X(sigmoid)       \
-          X(rsqrt)
+// clang-format off
+#define UNARY(X)                                                                  \
+  X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(sin) X(cos) X(tan)   \
+  X(asin) X(acos) X(atan) X(sinh) X(cosh) X(tanh) X(asinh) X(acosh) X(atanh)      \
+  X(sqrt) X(erf) X(erfc) X(sigmoid) X(rsqrt)
+// clang-format on
 #define DEFINE(name)                                                                             \
   template<class T>                                                                              \
   __attribute__((noinline)) void run_##name(const T* __restrict x, T* __restrict y, int64_t n) { \
