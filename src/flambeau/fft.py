@@ -16,7 +16,7 @@ irfftn hfftn ihfftn fftfreq rfftfreq fftshift ifftshift""".split()
 ]
 
 
-def public(f):
+def _public(f):
     return _wrap(f, True)
 
 
@@ -249,7 +249,7 @@ def _make(kind, suffix):
     f.__doc__ = _DOCS[kind].format(*how) + (
         '\n\n    `norm` is "backward" (default: the inverse divides by n), "ortho" or "forward".'
     )
-    globals()[name] = public(f)
+    globals()[name] = _public(f)
 
 
 for _s in ("", "2", "n"):
@@ -265,7 +265,7 @@ def _freq(count, n, d, scale, dtype, device, requires_grad):
     return out.requires_grad_() if requires_grad else out
 
 
-@public
+@_public
 def fftfreq(n, d=1.0, *, dtype=None, layout=None, device=None, requires_grad=False):
     """Frequencies of the bins of `fft` of n samples spaced `d`, negative ones last.
 
@@ -277,7 +277,7 @@ def fftfreq(n, d=1.0, *, dtype=None, layout=None, device=None, requires_grad=Fal
     return _freq(count, n, d, 1, dtype, device, requires_grad)
 
 
-@public
+@_public
 def rfftfreq(n, d=1.0, *, dtype=None, layout=None, device=None, requires_grad=False):
     """Frequencies of the bins of `rfft` of n samples spaced `d`."""
     return _freq(fb.arange(0, n // 2 + 1), n, d, 1, dtype, device, requires_grad)
