@@ -1,5 +1,7 @@
-// Device names, and the one message for devices this build cannot use.
+// Device names, and which devices this machine has.
 #include "device.h"
+
+#include "../cuda/device.h"
 
 namespace flambeau {
 
@@ -34,11 +36,14 @@ Device parse_device(const std::string& text) {
   return d;
 }
 
-void check_usable(const Device& d) {
-  if (d.type != DeviceType::Cuda) return;
-  FB_CHECK(false, "device '", d,
-           "' was asked for, but this build of Flambeau has no CUDA "
-           "backend; use device='cpu' (flambeau.cuda.is_available() is False)");
+Device usable(Device d) {
+  if (d.type != DeviceType::Cuda) return d;
+  if (d.index < 0) d.index = int8_t(cuda::current_device());
+  FB_CHECK(cuda::driver_problem().empty(), "device '", d,
+           "' was asked for, but CUDA is not available: ", cuda::driver_problem());
+  FB_CHECK(d.index < cuda::device_count(), "device '", d, "' does not exist: this machine has ",
+           cuda::device_count(), " usable GPU(s)");
+  return d;
 }
 
 } // namespace flambeau

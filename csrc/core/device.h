@@ -14,12 +14,13 @@ struct Device {
   int8_t index = -1; // -1: not given
   bool is_cpu() const { return type == DeviceType::Cpu; }
   bool is_meta() const { return type == DeviceType::Meta; }
+  bool is_cuda() const { return type == DeviceType::Cuda; }
   bool operator==(const Device& o) const { return type == o.type && index == o.index; }
 };
 
 Device parse_device(const std::string& text); // "cpu", "meta", "cuda:1"
 std::string to_str(const Device& d);
-// Raises when the device cannot hold tensors in this build.
-void check_usable(const Device& d);
+// The device with its index; raises when it cannot hold tensors on this machine.
+Device usable(Device d);
 
 } // namespace flambeau

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "../cuda/elementwise.h"
 #include "../ops/ops.h"
 
 namespace flambeau {
@@ -59,6 +60,7 @@ struct Plan {
   DType compute, kernel_out, result;
   Dims shape;
   Device device;
+  ElemKernel kernel; // of the host; its absence says that the type is not supported
 };
 
 Plan plan_of(const ElemRow& row, const Tensor* in) {
@@ -96,13 +98,18 @@ Plan plan_of(const ElemRow& row, const Tensor* in) {
   for (int i = 1; i < n; ++i)
     if (!(in[i].shape() == pl.shape))
       pl.shape = broadcast_shapes(pl.shape, in[i].shape(), row.name);
+  pl.kernel = (*row.kernels)[int(pl.compute)];
+  FB_CHECK(pl.kernel, "\"", row.name, "\" not implemented for '", pl.compute, "'");
   return pl;
 }
 
-ElemKernel kernel_of(const ElemRow& row, const Plan& pl) {
-  ElemKernel k = (*row.kernels)[int(pl.compute)];
-  FB_CHECK(k, "\"", row.name, "\" not implemented for '", pl.compute, "'");
-  return k;
+void run_plan(const ElemRow& row, const Plan& pl, const Tensor& out, const Tensor* in,
+              const double* p, int np) {
+  if (out.device().is_cpu())
+    run_elementwise(pl.kernel, pl.compute, pl.kernel_out, out, in, row.arity, p);
+  else if (out.is_cuda())
+    cuda::run_formula({row.name, row.formula}, pl.compute, pl.kernel_out, out, in, row.arity, p,
+                      np);
 }
 
 void record_row(const ElemRow& row, const Inputs& in, const Outputs& out, const double* p, int np) {
@@ -141,26 +148,26 @@ void resize_out(const Tensor& out, const Dims& shape, const char* op) {
   set_layout(*out.impl(), shape, contiguous_strides(shape), out.offset());
 }
 
+namespace {
 // Inputs that share memory with `out` in another arrangement are copied first.
-void run_overlap_safe(ElemKernel k, DType compute, DType result, const Tensor& out,
-                      const Tensor* in, int n, const double* p) {
+void run_overlap_safe(const ElemRow& row, const Plan& pl, const Tensor& out, const Tensor* in,
+                      const double* p, int np) {
   if (out.numel() == 0) return;
   for (int d = 0; d < out.dim(); ++d)
     FB_CHECK(out.strides()[d] != 0 || out.shape()[d] <= 1,
              "unsupported operation: more than one element of the written-to tensor refers to a "
              "single memory location. Please clone() the tensor before performing the operation.");
   Tensor safe[kMaxOperands];
-  for (int i = 0; i < n; ++i) {
+  for (int i = 0; i < row.arity; ++i) {
     bool shares = &in[i].storage() == &out.storage();
     bool same = in[i].offset() == out.offset() && in[i].strides() == out.strides() &&
                 in[i].shape() == out.shape() && in[i].dtype() == out.dtype();
     NoGrad off;
     safe[i] = shares && !same ? clone(in[i]) : in[i];
   }
-  run_elementwise(k, compute, result, out, safe, n, p);
+  run_plan(row, pl, out, safe, p, np);
 }
 
-namespace {
 // The operand that is about to be overwritten, for the graph: its history, and a copy of its
 // values where the derivative reads them.
 Tensor before_write(const ElemRow& row, const Tensor& out, const Tensor* in, int i) {
@@ -245,13 +252,12 @@ Dims result_strides(const Dims& shape, const Tensor* in, int n) {
 
 Tensor elementwise(const ElemRow& row, const Tensor* in, const double* p, int np) {
   Plan pl = plan_of(row, in);
-  ElemKernel k = kernel_of(row, pl);
   bool plain = in[0].is_contiguous();
   for (int i = 1; i < row.arity; ++i) plain = plain && in[i].is_contiguous();
   Tensor out = plain ? empty(pl.shape, pl.result, pl.device)
                      : empty_strided(pl.shape, result_strides(pl.shape, in, row.arity), pl.result,
                                      pl.device);
-  if (pl.device.is_cpu()) run_elementwise(k, pl.compute, pl.kernel_out, out, in, row.arity, p);
+  run_plan(row, pl, out, in, p, np);
   if (inference_enabled()) out.impl()->inference = true;
   if (is_inexact(pl.result) && any_grad(in, row.arity))
     record_row(row, Inputs(in, in + row.arity), {out}, p, np);
@@ -261,7 +267,6 @@ Tensor elementwise(const ElemRow& row, const Tensor* in, const double* p, int np
 Tensor elementwise_into(const ElemRow& row, const Tensor* in, const double* p, int np,
                         const Tensor& out, bool inplace) {
   Plan pl = plan_of(row, in);
-  ElemKernel k = kernel_of(row, pl);
   FB_CHECK(can_cast(pl.result, out.dtype()), "result type ", pl.result,
            " can't be cast to the desired output type ", out.dtype());
   if (inplace) {
@@ -285,8 +290,7 @@ Tensor elementwise_into(const ElemRow& row, const Tensor* in, const double* p, i
     carrier = alias(out);
     if (row.keep == Keep::Out || row.keep == Keep::Both) {
       // The output is saved after the write, at the version it will then have.
-      if (out.device().is_cpu())
-        run_overlap_safe(k, pl.compute, pl.kernel_out, out, in, row.arity, p);
+      run_overlap_safe(row, pl, out, in, p, np);
       out.bump_version();
       record_row(row, kept, {carrier}, p, np);
       record_written(out, carrier);
@@ -294,7 +298,7 @@ Tensor elementwise_into(const ElemRow& row, const Tensor* in, const double* p, i
     }
     record_row(row, kept, {carrier}, p, np);
   }
-  if (out.device().is_cpu()) run_overlap_safe(k, pl.compute, pl.kernel_out, out, in, row.arity, p);
+  run_overlap_safe(row, pl, out, in, p, np);
   if (inplace)
     record_inplace(out, carrier);
   else

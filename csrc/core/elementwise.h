@@ -46,6 +46,7 @@ struct ElemRow {
   ElemVjp vjp[3]; // null: no gradient flows
   const char* doc;
   const KernelSet* kernels;
+  const char* formula; // its text, for the GPU's compiler
 };
 
 Tensor elementwise(const ElemRow& row, const Tensor* in, const double* p = nullptr, int np = 0);
@@ -57,8 +58,6 @@ Tensor elementwise_into(const ElemRow& row, const Tensor* in, const double* p, i
 Dims result_strides(const Dims& shape, const Tensor* in, int n);
 // Whether a number of dtype `number` leaves a tensor of dtype `t` as it is.
 bool category_keeps(DType t, DType number);
-void run_overlap_safe(ElemKernel k, DType compute, DType result, const Tensor& out,
-                      const Tensor* in, int n, const double* p);
 void resize_out(const Tensor& out, const Dims& shape, const char* op);
 bool cpu_has_avx2();
 bool cpu_has_avx512();

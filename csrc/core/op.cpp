@@ -1,6 +1,8 @@
 // apply(): infer, allocate, run the kernel of the inputs' device, record.
 #include "op.h"
 
+#include "../cuda/elementwise.h"
+
 namespace flambeau {
 
 Tensor Saved::input(int i) const {
@@ -18,6 +20,11 @@ bool Saved::needs(int i) const { return node.needs(i); }
 
 Grads Op::vjp(const Saved&, const Grads&) {
   FB_NOT_IMPLEMENTED("derivative for ", name(), " is not implemented");
+}
+
+void Op::cuda(const Inputs& in, Outputs&) {
+  FB_NOT_IMPLEMENTED(name(), " has no kernel for a GPU yet (input on ", in[0].device(),
+                     "): call .cpu() on its inputs");
 }
 
 std::string backward_name(const char* op) {
@@ -71,6 +78,18 @@ void record(Op& op, const Inputs& in, const Outputs& out) {
   node->op.reset(op.moved());
 }
 
+// Numbers of the host join the others on the GPU.
+static Inputs on_device(const Inputs& in, Device device) {
+  Inputs r = in;
+  for (Tensor& t : r)
+    if (t.defined() && t.device().is_cpu()) {
+      Tensor moved = empty(t.shape(), t.dtype(), device);
+      cuda::copy(moved, t);
+      t = moved;
+    }
+  return r;
+}
+
 Outputs apply_all(Op& op, const Inputs& in) {
   Specs specs = op.infer(in);
   Device device;
@@ -89,7 +108,10 @@ Outputs apply_all(Op& op, const Inputs& in) {
   for (const Spec& s : specs)
     out.push_back(s.strides.empty() ? empty(s.shape, s.dtype, device)
                                     : empty_strided(s.shape, s.strides, s.dtype, device));
-  if (device.is_cpu()) op.cpu(in, out);
+  if (device.is_cpu())
+    op.cpu(in, out);
+  else if (device.is_cuda())
+    op.cuda(on_device(in, device), out);
   if (inference_enabled())
     for (Tensor& t : out) t.impl()->inference = true;
   if (wants_grad(in)) record(op, in, out);

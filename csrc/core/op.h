@@ -35,6 +35,8 @@ struct Op {
   virtual const char* name() const = 0;
   virtual Specs infer(const Inputs& in) = 0;
   virtual void cpu(const Inputs& in, Outputs& out) = 0;
+  // All inputs with dimensions, and all outputs, are on one GPU.
+  virtual void cuda(const Inputs& in, Outputs& out);
   virtual Saves saves(const Inputs&) const { return {}; }
   // Gradients of the inputs from those of the outputs, written with ops.
   virtual Grads vjp(const Saved&, const Grads&);

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "../autograd/node.h"
+#include "../cuda/pool.h"
 #include "allocator.h"
 
 namespace flambeau {
@@ -56,10 +57,12 @@ Ref<Storage> Storage::create(size_t nbytes, Device device) {
     s->nbytes = nbytes;
     return Ref<Storage>::adopt(s);
   }
-  check_usable(device);
   auto s = Ref<Storage>::adopt(new Storage);
-  s->device = device;
-  if (device.is_cpu()) s->data = allocate(nbytes);
+  s->device = usable(device);
+  if (device.is_cpu())
+    s->data = allocate(nbytes);
+  else if (device.is_cuda())
+    s->data = cuda::allocate(s->device.index, nbytes);
   s->nbytes = nbytes;
   return s;
 }
@@ -75,7 +78,7 @@ Ref<Storage> Storage::borrow(void* data, size_t nbytes, void* owner, void (*dele
 }
 
 static bool is_small(const Storage* s) {
-  return s->data == static_cast<const SmallStorage*>(s)->bytes;
+  return s->device.is_cpu() && s->data == static_cast<const SmallStorage*>(s)->bytes;
 }
 
 void Storage::destroy(Storage* s) {
@@ -85,6 +88,8 @@ void Storage::destroy(Storage* s) {
     static_cast<SmallStorage*>(s)->~SmallStorage();
     small_list.give(s);
     return;
+  } else if (s->device.is_cuda()) {
+    cuda::deallocate(s->device.index, s->data);
   } else if (s->data) {
     deallocate(s->data, s->nbytes);
   }
@@ -98,6 +103,12 @@ void Storage::resize(size_t n) {
     nbytes = n;
     return;
   }
+  if (device.is_cuda()) {
+    void* p = cuda::reallocate(device.index, data, nbytes, n);
+    data = p;
+    nbytes = n;
+    return;
+  }
   void* p = allocate(n);
   std::memcpy(p, data, std::min(n, nbytes));
   if (!is_small(this)) deallocate(data, nbytes);
@@ -108,7 +119,10 @@ void Storage::resize(size_t n) {
 int64_t Tensor::size(int64_t d) const { return p_->shape[int(wrap_dim(d, dim()))]; }
 int64_t Tensor::stride(int64_t d) const { return p_->strides[int(wrap_dim(d, dim()))]; }
 
-void Tensor::no_data() {
+void Tensor::no_data(Device d) {
+  FB_CHECK_AS(NotImplemented, !d.is_cuda(),
+              "this function works on the host's memory, but the tensor is on ", d,
+              ": call .cpu() on it first");
   fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data! This function reads "
                                   "values, and a meta tensor has only a shape and a dtype");
 }

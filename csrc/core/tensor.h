@@ -101,6 +101,7 @@ class Tensor {
   int itemsize() const { return size_of(p_->dtype); }
   Device device() const { return p_->storage->device; }
   bool is_meta() const { return device().is_meta(); }
+  bool is_cuda() const { return device().is_cuda(); }
   bool is_contiguous() const { return p_->contiguous; }
   Storage& storage() const { return *p_->storage; }
   uint32_t version() const { return p_->storage->version; }
@@ -108,11 +109,11 @@ class Tensor {
     if (!p_->untracked) ++p_->storage->version;
   }
   char* bytes() const {
-    if (p_->storage->device.is_meta()) [[unlikely]]
-      no_data();
+    if (!p_->storage->device.is_cpu()) [[unlikely]]
+      no_data(p_->storage->device);
     return static_cast<char*>(p_->storage->data) + p_->offset * itemsize();
   }
-  [[noreturn]] static void no_data(); // meta tensors have none
+  [[noreturn]] static void no_data(Device d); // for the host to read
   template<class T>
   T* data() const {
     return reinterpret_cast<T*>(bytes());

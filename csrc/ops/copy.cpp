@@ -3,6 +3,7 @@
 
 #include "../core/elementwise.h"
 #include "../core/registry.h"
+#include "../cuda/elementwise.h"
 #include "ops.h"
 
 namespace flambeau {
@@ -46,9 +47,10 @@ bool copy_planes(const StridedLoop& l, int size) {
 
 } // namespace
 
-void copy_values(const Tensor& dst, const Tensor& src) {
-  if (dst.numel() == 0 || !dst.device().is_cpu()) return;
-  FB_CHECK(src.device().is_cpu(), "Cannot copy out of meta tensor; no data!");
+void copy_values(const Tensor& dst, const Tensor& src, bool non_blocking) {
+  if (dst.numel() == 0 || dst.is_meta()) return;
+  FB_CHECK(!src.is_meta(), "Cannot copy out of meta tensor; no data!");
+  if (dst.is_cuda() || src.is_cuda()) return cuda::copy(dst, src, non_blocking);
   if (dst.dtype() == src.dtype() && dst.is_contiguous() && src.is_contiguous() &&
       dst.shape() == src.shape()) {
     size_t bytes = size_t(dst.numel()) * dst.itemsize();
@@ -85,15 +87,34 @@ struct Copy final : OpOf<Copy> {
   const char* name() const override { return label; }
   Specs infer(const Inputs& in) override { return {{in[0].shape(), dtype, strides}}; }
   void cpu(const Inputs& in, Outputs& out) override { copy_values(out[0], in[0]); }
+  void cuda(const Inputs& in, Outputs& out) override { cuda::copy(out[0], in[0]); }
   Grads vjp(const Saved&, const Grads& g) override { return {g[0]}; }
+};
+
+// The same values on another device; the gradient goes back to the first.
+struct Move final : OpOf<Move> {
+  Device from;
+  DType dtype;
+  explicit Move(const Tensor& t) : from(t.device()), dtype(t.dtype()) {}
+  const char* name() const override { return "to_copy"; }
+  Specs infer(const Inputs&) override { return {}; }
+  void cpu(const Inputs&, Outputs&) override {}
+  Grads vjp(const Saved&, const Grads& g) override {
+    return {
+        move_to(g[0], from, is_complex(g[0].dtype()) && !is_complex(dtype) ? g[0].dtype() : dtype)};
+  }
 };
 
 // dst.copy_(src) as a function of src: dst's old value does not matter.
 struct CopyInto final : OpOf<CopyInto> {
+  Device from;
+  explicit CopyInto(Device from) : from(from) {}
   const char* name() const override { return "copy_"; }
   Specs infer(const Inputs&) override { return {}; }
   void cpu(const Inputs&, Outputs&) override {}
-  Grads vjp(const Saved&, const Grads& g) override { return {g[0]}; }
+  Grads vjp(const Saved&, const Grads& g) override {
+    return {g[0].device() == from ? g[0] : move_to(g[0], from, g[0].dtype())};
+  }
 };
 
 Dims kept_strides(const Tensor& t) {
@@ -114,7 +135,23 @@ Tensor to_dtype(const Tensor& t, DType dtype) {
   return t.dtype() == dtype ? t : apply(Copy(kept_strides(t), dtype, "to_copy"), {t});
 }
 
-Tensor copy_(const Tensor& dst, const Tensor& src) {
+Tensor move_to(const Tensor& t, Device device, DType dtype, bool non_blocking) {
+  Tensor out = empty_strided(t.shape(), kept_strides(t), dtype, device);
+  copy_values(out, t, non_blocking);
+  if (inference_enabled()) out.impl()->inference = true;
+  if (is_inexact(dtype) && wants_grad({t})) {
+    Move op(t);
+    record(op, {t}, {out});
+  }
+  return out;
+}
+
+Tensor on_host(const Tensor& t) {
+  NoGrad off;
+  return t.is_cuda() ? move_to(t, {}, t.dtype()) : t;
+}
+
+Tensor copy_(const Tensor& dst, const Tensor& src, bool non_blocking) {
   check_inplace(dst, "copy_");
   FB_CHECK(broadcast_shapes(dst.shape(), src.shape(), "copy_") == dst.shape(),
            "copy_: output with shape ", dst.shape(),
@@ -129,12 +166,12 @@ Tensor copy_(const Tensor& dst, const Tensor& src) {
   }
   if (wants_grad({src}) && is_inexact(dst.dtype())) {
     carrier = alias(dst);
-    CopyInto op;
+    CopyInto op(src.device());
     record(op, {src}, {carrier});
   } else if (grad_enabled() && dst.requires_grad()) {
     carrier = alias(dst); // a constant from here on
   }
-  copy_values(dst, from);
+  copy_values(dst, from, non_blocking);
   record_inplace(dst, carrier);
   return dst;
 }
@@ -184,13 +221,18 @@ Dims strides_for(const Tensor& t, const std::string& format) {
   return s;
 }
 
-Tensor moved(const Tensor& t, DType dtype, Device device, bool copy, const std::string& format) {
-  check_usable(device);
+Tensor moved(const Tensor& t, DType dtype, Device device, bool copy, const std::string& format,
+             bool non_blocking = false) {
+  device = usable(device);
   if (device == t.device() || (device.is_cpu() && t.device().is_cpu())) {
     Dims want = format == "preserve_format" ? t.strides() : strides_for(t, format);
     if (!copy && dtype == t.dtype() && want == t.strides()) return t;
     if (format == "preserve_format") want = kept_strides(t);
     return apply(Copy(want, dtype, dtype == t.dtype() ? "clone" : "to_copy"), {t});
+  }
+  if (!device.is_meta() && !t.is_meta()) {
+    Tensor r = move_to(t, device, dtype, non_blocking);
+    return format == "preserve_format" ? r : restride(r, strides_for(r, format));
   }
   FB_CHECK(device.is_meta(),
            "Cannot copy out of meta tensor; no data! Use Module.to_empty() "
@@ -203,7 +245,7 @@ Value to(Args& a, int dtype_at, int device_at, int rest) {
   DType d = dtype_at >= 0 && a.given(dtype_at) ? a.list[dtype_at].dtype : t.dtype();
   Device dev = device_at >= 0 && a.given(device_at) ? a.device(device_at) : t.device();
   return moved(t, d, dev, a.flag(rest + 1),
-               a.given(rest + 2) ? a.text(rest + 2) : "preserve_format");
+               a.given(rest + 2) ? a.text(rest + 2) : "preserve_format", a.flag(rest));
 }
 #define FB_TO "bool non_blocking=False, bool copy=False, *, str? memory_format=None"
 
@@ -237,7 +279,7 @@ Register copies({
     {"to(Tensor self, Tensor other, " FB_TO ") -> Tensor", kMethod,
      [](Args& a) -> Value {
        Tensor o = a.tensor(1);
-       return moved(a.tensor(0), o.dtype(), o.device(), a.flag(3), "preserve_format");
+       return moved(a.tensor(0), o.dtype(), o.device(), a.flag(3), "preserve_format", a.flag(2));
      },
      "self with the dtype and device of other."},
     {"to(Tensor self, *, device? device=None, dtype? dtype=None, bool non_blocking=False, "
@@ -246,7 +288,7 @@ Register copies({
     {"type_as(Tensor self, Tensor other) -> Tensor", kMethod,
      [](Args& a) { return cast_to(a, a.tensor(1).dtype()); }, "self in other's dtype."},
     {"copy_(Tensor self, Operand src, bool non_blocking=False) -> Tensor", kMethod,
-     [](Args& a) -> Value { return copy_(a.tensor(0), a.tensor(1)); },
+     [](Args& a) -> Value { return copy_(a.tensor(0), a.tensor(1), a.flag(2)); },
      "Copies src, broadcast and cast, into self."},
     FB_CAST("float", F32),
     FB_CAST("double", F64),

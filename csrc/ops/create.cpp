@@ -5,6 +5,8 @@
 #include "../autograd/node.h"
 #include "../core/registry.h"
 #include "../cpu/loops.h"
+#include "../cuda/elementwise.h"
+#include "../cuda/launch.h"
 #include "ops.h"
 
 namespace flambeau {
@@ -33,6 +35,10 @@ Element encode(const Scalar& v, DType t) {
 Tensor& fill_(Tensor& t, Scalar v) {
   if (t.numel() == 0 || t.is_meta()) return t;
   Element e = encode(v, t.dtype());
+  if (t.is_cuda()) {
+    cuda::fill(t, e.bytes);
+    return t;
+  }
   dispatch_size(t.itemsize(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     T x;
@@ -59,7 +65,10 @@ Tensor full(const Dims& shape, Scalar value, DType dtype, Device device) {
 }
 Tensor zeros(const Dims& shape, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
-  if (device.is_cpu()) std::memset(t.bytes(), 0, size_t(t.numel()) * t.itemsize());
+  if (t.device().is_cpu())
+    std::memset(t.bytes(), 0, size_t(t.numel()) * t.itemsize());
+  else
+    fill_(t, Scalar(int64_t(0)));
   return t;
 }
 Tensor empty_like(const Tensor& t, OptDType dtype) {
@@ -97,8 +106,12 @@ Tensor weak_scalar(Scalar v) {
 Scalar item(const Tensor& t) {
   FB_CHECK(t.numel() == 1, "a Tensor with ", t.numel(),
            " elements cannot be converted to Scalar: it has shape ", t.shape());
-  FB_CHECK(t.device().is_cpu(),
-           "Tensor.item() cannot be called on meta tensors: they hold no data");
+  FB_CHECK(!t.is_meta(), "Tensor.item() cannot be called on meta tensors: they hold no data");
+  if (t.is_cuda()) {
+    Tensor here = empty({}, t.dtype());
+    cuda::copy_to_host(here.bytes(), t.device().index, cuda::address(t), size_t(t.itemsize()));
+    return item(here);
+  }
   if (t.dtype() == DType::Bool) return Scalar(*t.data<uint8_t>() != 0);
   if (is_complex(t.dtype())) {
     c128 z;
@@ -138,8 +151,23 @@ Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, Device device)
                       : std::ceil((end.f - start.f) / step.f);
   FB_CHECK(count < 9e18, "invalid size, possible overflow?");
   Tensor t = empty({int64_t(count)}, dtype, device);
-  if (!device.is_cpu()) return t;
   int64_t n = t.numel();
+  if (t.is_cuda()) {
+    static const cuda::Formula kInts{"arange", "i64(p[0]) + i * i64(p[1])"},
+        kFloats{"arange", "p[0] + double(i) * p[1]"},
+        kSingles{"arange", "double(float(p[0] + double(i) * p[1]))"};
+    double p[2] = {start.f, step.f};
+    bool whole = is_integral(dtype) && ints && std::abs(start.f) < 0x1p53;
+    if (!whole && is_integral(dtype) && ints)
+      return move_to(arange(start, end, step, dtype), t.device(), dtype);
+    DType compute = whole ? DType::I64 : DType::F64;
+    cuda::run_formula(whole                          ? kInts
+                      : dtype == DType::F32 && !ints ? kSingles
+                                                     : kFloats,
+                      compute, compute, t, nullptr, 0, p, 2);
+    return t;
+  }
+  if (t.is_meta()) return t;
   if (is_integral(dtype) && ints) {
     dispatch_all(dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
@@ -185,8 +213,18 @@ Tensor make_linspace(double a, double b, int64_t steps, DType dtype, Device devi
                      double base = 0) {
   FB_CHECK(steps >= 0, "number of steps must be non-negative, but got ", steps);
   Tensor t = empty({steps}, dtype, device);
-  if (!device.is_cpu()) return t;
+  if (t.is_meta()) return t;
   double step = steps > 1 ? (b - a) / double(steps - 1) : 0;
+  if (t.is_cuda()) {
+    static const cuda::Formula kLinear{"linspace", "i < i64(p[3]) ? p[0] + p[2] * double(i)"
+                                                   " : p[1] - p[2] * (p[4] - double(i))"},
+        kPower{"logspace", "math::pow(p[5], i < i64(p[3]) ? p[0] + p[2] * double(i)"
+                           " : p[1] - p[2] * (p[4] - double(i)))"};
+    double half = steps == 1 ? 1 : double(steps / 2);
+    double p[6] = {a, b, step, half, double(steps - 1), base};
+    cuda::run_formula(base ? kPower : kLinear, DType::F64, DType::F64, t, nullptr, 0, p, 6);
+    return t;
+  }
   CastKernel cast = cast_kernel(DType::F64, dtype);
   for (int64_t i = 0; i < steps; ++i) {
     // From both ends, so that the last value is exactly b.

@@ -117,9 +117,9 @@ FB_TERNARY(FB_ROW)
 ElemRow unary_math_rows[] = {FB_UNARY_MATH(FB_ROW1)};
 ElemRow activation_rows[] = {FB_UNARY_ACTIVATION(FB_ROW1)};
 ElemRow binary_rows[] = {FB_BINARY(FB_ROW2)};
-#define FB_ROW(name, args, rule, types, keep, formula, va, vb, vc, doc)                  \
-  {#name, args,   3, Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name, vjp_c_##name}, \
-   doc,   nullptr},
+#define FB_ROW(name, args, rule, types, keep, formula, va, vb, vc, doc)                         \
+  {#name, args,    3,       Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name, vjp_c_##name}, \
+   doc,   nullptr, #formula},
 ElemRow ternary_rows[] = {FB_TERNARY(FB_ROW)};
 #undef FB_ROW
 

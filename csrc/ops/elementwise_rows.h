@@ -20,9 +20,9 @@
   FB_VJP(vjp_a_##name, va) FB_VJP(vjp_b_##name, vb)
 
 #define FB_ROW1(name, args, rule, types, keep, formula, vjp, doc) \
-  {#name, args, 1, Rule::rule, Keep::keep, {vjp_##name}, doc, nullptr},
+  {#name, args, 1, Rule::rule, Keep::keep, {vjp_##name}, doc, nullptr, #formula},
 #define FB_ROW2(name, rule, types, keep, formula, va, vb, doc) \
-  {#name, "", 2, Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name}, doc, nullptr},
+  {#name, "", 2, Rule::rule, Keep::keep, {vjp_a_##name, vjp_b_##name}, doc, nullptr, #formula},
 
 #define FB_UNARY_FUNCTION(name, rows)                             \
   Tensor name(const Tensor& x, double p0, double p1, double p2) { \

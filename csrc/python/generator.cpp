@@ -24,7 +24,7 @@ PyObject* generator_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   if (!d && kwargs) d = PyDict_GetItemString(kwargs, "device");
   Device device;
   if (d && d != Py_None) FB_CHECK_TYPE(device_from(d, device), "Generator(): bad device");
-  check_usable(device);
+  device = usable(device);
   auto* g = reinterpret_cast<PyGenerator*>(check(type->tp_alloc(type, 0)));
   g->own = {67280421310721ull, 0};
   g->state = &g->own;

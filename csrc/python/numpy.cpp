@@ -212,7 +212,7 @@ void fill(PyObject* o, int depth, const Tensor& t, int64_t& at) {
 } // namespace
 
 Tensor tensor_from_data(PyObject* o, OptDType dtype, Device device, bool copy) {
-  check_usable(device);
+  device = usable(device);
   Tensor t;
   if (is_tensor(o)) {
     NoGrad off;
@@ -242,7 +242,9 @@ Tensor tensor_from_data(PyObject* o, OptDType dtype, Device device, bool copy) {
     }
   }
   if (device.is_meta()) return empty(t.shape(), t.dtype(), device);
-  return t;
+  if (is_tensor(o) && device.is_cpu()) return t; // no device asked for: that of the tensor
+  NoGrad off;
+  return t.device() == device ? t : move_to(t, device, t.dtype());
 }
 
 namespace {
@@ -319,6 +321,7 @@ PyObject* m_numpy(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject*
   static PyObject *ndarray = nullptr, *dtypes[kDTypes];
   Tensor t = tensor_of(self);
   bool force = n + (kw ? PyTuple_GET_SIZE(kw) : 0) > 0 && PyObject_IsTrue(args[0]);
+  if (force && t.is_cuda()) t = on_host(t);
   FB_CHECK_TYPE(t.device().is_cpu(), "can't convert ", t.device(),
                 " device type tensor to numpy. Use "
                 "Tensor.cpu() to copy the tensor to host memory first.");

@@ -103,6 +103,7 @@ void add_generator(PyObject* module);
 void add_functions(PyObject* module);
 void add_autograd(PyObject* module);
 void add_numpy(PyObject* module);
+void add_cuda(PyObject* module);
 extern PyMethodDef tensor_methods[];
 extern PyMethodDef autograd_tensor_methods[];
 extern PyMethodDef bridge_tensor_methods[];

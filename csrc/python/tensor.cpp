@@ -1,6 +1,7 @@
 // The Tensor type: one Python object per tensor, operators, attributes.
 #include "../autograd/node.h"
 #include "../core/elementwise.h"
+#include "../cuda/launch.h"
 #include "py.h"
 #include <structmember.h>
 
@@ -440,7 +441,10 @@ PyObject* m_stride(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject
 FB_METHOD(m_dim, PyLong_FromLong(t->shape.size()))
 FB_METHOD(m_numel, PyLong_FromLongLong(t->numel))
 FB_METHOD(m_offset, PyLong_FromLongLong(t->offset))
-FB_METHOD(m_data_ptr, PyLong_FromVoidPtr(t->storage->data ? tensor_of(self).bytes() : nullptr))
+FB_METHOD(m_data_ptr,
+          PyLong_FromVoidPtr(t->storage->data
+                                 ? reinterpret_cast<void*>(cuda::address(tensor_of(self)))
+                                 : nullptr))
 FB_METHOD(m_element_size, PyLong_FromLong(size_of(t->dtype)))
 FB_METHOD(m_is_view, PyBool_FromLong(bool(t->base)))
 FB_METHOD(m_is_inference, PyBool_FromLong(t->inference))
@@ -448,7 +452,9 @@ FB_METHOD(m_is_floating, PyBool_FromLong(is_float(t->dtype)))
 FB_METHOD(m_is_complex, PyBool_FromLong(is_complex(t->dtype)))
 FB_METHOD(m_is_signed, PyBool_FromLong(is_signed(t->dtype)))
 FB_METHOD(m_storage, wrap_storage(t->storage))
-FB_METHOD(m_get_device, PyLong_FromLong(t->storage->device.is_cpu() ? -1 : 0))
+FB_METHOD(m_get_device,
+          PyLong_FromLong(t->storage->device.is_cpu() ? -1
+                                                      : std::max<int>(t->storage->device.index, 0)))
 FB_METHOD(m_same, Obj::borrow(self).release())
 
 PyObject* m_is_contiguous(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
@@ -498,12 +504,13 @@ PyObject* list_of(const Tensor& t, int d, const char* p) {
 PyObject* m_tolist(PyObject* self, PyObject*) {
   FB_TRY
   Tensor t = tensor_of(self);
-  FB_CHECK_AS(NotImplemented, t.device().is_cpu(), "Cannot copy out of meta tensor; no data!");
+  FB_CHECK_AS(NotImplemented, !t.is_meta(), "Cannot copy out of meta tensor; no data!");
+  t = on_host(t);
   return list_of(t, 0, t.bytes());
   FB_CATCH(nullptr)
 }
 PyObject* m_uint64_item_fix(const Tensor& t) {
-  return PyLong_FromUnsignedLongLong(*t.data<uint64_t>());
+  return PyLong_FromUnsignedLongLong(*on_host(t).data<uint64_t>());
 }
 PyObject* m_item(PyObject* self, PyObject*) {
   FB_TRY

@@ -1,0 +1,12 @@
+# Writes OUTPUT, a C++ file that holds each of FILES (a ;-list) as a raw string literal.
+set(code "// Made at build time from csrc/cuda/kernels and the shared formulas.\n")
+string(APPEND code "#include \"${HEADER}\"\n\nnamespace flambeau::cuda {\n\n")
+string(APPEND code "extern const Text kTexts[] = {\n")
+string(REPLACE "|" ";" FILES "${FILES}")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} text)
+  string(APPEND code "{\"${name}\", R\"FBTEXT(${text})FBTEXT\"},\n")
+endforeach()
+string(APPEND code "{nullptr, nullptr}};\n\n}\n")
+file(WRITE ${OUTPUT} "${code}")

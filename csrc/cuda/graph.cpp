@@ -1,0 +1,48 @@
+// Capture and replay. Random ops take their counter from the host, so a replay repeats the numbers
+// of the capture.
+#include "graph.h"
+
+#include "../core/error.h"
+
+namespace flambeau::cuda {
+
+Graph::~Graph() {
+  if (!driver_problem().empty()) return;
+  const Driver& d = driver();
+  if (recording_) {
+    Handle dropped = nullptr;
+    d.StreamEndCapture(stream_, &dropped);
+    if (dropped) d.GraphDestroy(dropped);
+    use_private_pool(device_, nullptr);
+  }
+  if (executable_) d.GraphExecDestroy(executable_);
+  if (graph_) d.GraphDestroy(graph_);
+}
+
+void Graph::begin(int mode, Graph* other) {
+  FB_CHECK(!recording_ && !executable_, "a CUDAGraph can be captured once");
+  Gpu& g = gpu(device_);
+  stream_ = current_stream(device_);
+  FB_CHECK(stream_ != g.stream, "a CUDA graph is captured on a stream of its own: use "
+                                "flambeau.cuda.graph(g), or a torch.cuda.stream(...) block");
+  pool_ = other ? other->pool_ : make_private_pool(device_);
+  FB_CU(StreamBeginCapture, stream_, mode);
+  recording_ = true;
+  use_private_pool(device_, pool_);
+}
+
+void Graph::end() {
+  FB_CHECK(recording_, "capture_end() without capture_begin()");
+  recording_ = false;
+  use_private_pool(device_, nullptr);
+  FB_CU(StreamEndCapture, stream_, &graph_);
+  FB_CU(GraphInstantiateWithFlags, &executable_, graph_, 0);
+}
+
+void Graph::replay() {
+  FB_CHECK(executable_, "replay() of a CUDAGraph that was not captured");
+  gpu(device_);
+  FB_CU(GraphLaunch, executable_, current_stream(device_));
+}
+
+} // namespace flambeau::cuda
