@@ -2,6 +2,7 @@
 #include "op.h"
 
 #include "../cuda/elementwise.h"
+#include "../ops/ops.h"
 
 namespace flambeau {
 
@@ -76,6 +77,16 @@ void record(Op& op, const Inputs& in, const Outputs& out) {
   for (int i = 0; i < out.size(); ++i)
     if (saves.outputs >> i & 1) node->save(out[i], true, i);
   node->op.reset(op.moved());
+}
+
+void host_round_trip(Op& op, const Inputs& in, Outputs& out) {
+  NoGrad off;
+  Inputs here;
+  for (const Tensor& t : in) here.push_back(t.defined() ? on_host(t) : t);
+  Outputs results;
+  for (const Tensor& t : out) results.push_back(empty_strided(t.shape(), t.strides(), t.dtype()));
+  op.cpu(here, results);
+  for (int i = 0; i < out.size(); ++i) copy_values(out[i], results[i]);
 }
 
 // Numbers of the host join the others on the GPU.

@@ -55,6 +55,9 @@ struct OpNode final : Node {
   Grads vjp(const Grads& grads) override;
 };
 
+// An op's GPU half by way of the host, where no kernel is worth its while: waits for the GPU.
+void host_round_trip(Op& op, const Inputs& in, Outputs& out);
+
 // Runs the op: infer, allocate, kernel, record.
 Outputs apply_all(Op& op, const Inputs& in);
 Tensor apply(Op&& op, const Inputs& in);
