@@ -1,17 +1,16 @@
 // Kernel texts to machine code: assembled, compiled by NVRTC, and kept in memory and on disk.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <mutex>
 #include <set>
-#include <sstream>
 #include <unordered_map>
 
 #include "../core/error.h"
@@ -43,21 +42,34 @@ std::vector<Compiled> compiled;
 std::array<std::atomic<const Kernel*>, 6> recent;
 std::atomic<unsigned> launches{0};
 
+std::vector<std::string> words(std::string_view s) {
+  std::vector<std::string> r;
+  std::string word;
+  for (char c : std::string(s) + " ")
+    if (c != ' ' && c != '\n')
+      word += c;
+    else if (!word.empty())
+      r.push_back(std::move(word)), word.clear();
+  return r;
+}
+
 // The files named by "//! needs: a b" in the first line that has it, each before those that need
 // it; lines that the device compiler must not see are dropped.
 void append_file(std::string_view name, std::set<std::string>& done, std::string& out) {
   if (!done.insert(std::string(name)).second) return;
   const char* text = text_of(name);
   FB_CHECK(text, "internal error: no kernel text is called ", std::string(name));
-  std::istringstream lines(text);
-  std::string line, body;
-  while (std::getline(lines, line)) {
+  std::string body;
+  for (std::string_view rest = text; !rest.empty();) {
+    size_t end = std::min(rest.find('\n'), rest.size() - 1);
+    std::string_view line = rest.substr(0, end + 1);
+    rest.remove_prefix(end + 1);
     constexpr std::string_view kNeeds = "//! needs:";
     if (line.starts_with(kNeeds)) {
-      std::istringstream names(line.substr(kNeeds.size()));
-      for (std::string n; names >> n;) append_file(n, done, out);
+      line.remove_prefix(kNeeds.size());
+      for (const std::string& n : words(line)) append_file(n, done, out);
     } else if (!line.starts_with("#include") && !line.starts_with("#pragma once")) {
-      body += line + "\n";
+      body += line;
     }
   }
   out += body;
@@ -114,52 +126,71 @@ std::string compile(const std::string& label, const std::string& source, const T
   return result;
 }
 
-std::filesystem::path cache_directory() {
+// Plain C files: the stream classes of the C++ library would make the module 1.6 MB larger.
+struct File {
+  FILE* f;
+  File(const std::string& path, const char* mode) : f(std::fopen(path.c_str(), mode)) {}
+  ~File() {
+    if (f) std::fclose(f);
+  }
+};
+
+std::string cache_directory() {
   if (const char* own = std::getenv("FLAMBEAU_CACHE_DIR")) return own;
-  if (const char* xdg = std::getenv("XDG_CACHE_HOME"))
-    return std::filesystem::path(xdg) / "flambeau";
+  if (const char* xdg = std::getenv("XDG_CACHE_HOME")) return std::string(xdg) + "/flambeau";
   const char* home = std::getenv("HOME");
-  return home ? std::filesystem::path(home) / ".cache" / "flambeau" : std::filesystem::path();
+  return home ? std::string(home) + "/.cache/flambeau" : "";
+}
+
+void make_directories(const std::string& path) {
+  for (size_t at = path.find('/', 1); at != path.npos; at = path.find('/', at + 1))
+    mkdir(path.substr(0, at).c_str(), 0777); // one that exists is as good
+  mkdir(path.c_str(), 0777);
 }
 
 // A cache file holds its whole key before the code, so that equal hashes cannot be confused.
-std::string read_cached(const std::filesystem::path& path, const std::string& key) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream all;
-  all << in.rdbuf();
-  std::string s = std::move(all).str();
+std::string read_cached(const std::string& path, const std::string& key) {
+  File in(path, "rb");
+  std::string s;
+  char buffer[65536];
+  while (in.f)
+    if (size_t n = std::fread(buffer, 1, sizeof buffer, in.f))
+      s.append(buffer, n);
+    else
+      break;
   if (s.size() <= key.size() || s.compare(0, key.size(), key) != 0) return {};
   return s.substr(key.size());
 }
-void write_cached(const std::filesystem::path& path, const std::string& key,
+// A cache that cannot be written is no cache; a half-written file never gets the name.
+void write_cached(const std::string& directory, const std::string& path, const std::string& key,
                   const std::string& code) {
-  std::error_code ignored; // a cache that cannot be written is no cache
-  std::filesystem::create_directories(path.parent_path(), ignored);
-  std::filesystem::path part = path;
   static std::atomic<int> serial{0};
-  part += "." + std::to_string(getpid()) + "." + std::to_string(serial++);
+  make_directories(directory);
+  std::string part = cat_str(path, ".", int(getpid()), ".", serial++);
+  bool whole = false;
   {
-    std::ofstream out(part, std::ios::binary);
-    out << key << code;
-    if (!out.good()) return;
+    File out(part, "wb");
+    whole = out.f && std::fwrite(key.data(), 1, key.size(), out.f) == key.size() &&
+            std::fwrite(code.data(), 1, code.size(), out.f) == code.size() &&
+            std::fflush(out.f) == 0;
   }
-  std::filesystem::rename(part, path, ignored);
+  if (!whole || std::rename(part.c_str(), path.c_str()) != 0) unlink(part.c_str());
 }
 
 std::string code_for(const std::string& label, const std::string& source, const Target& target) {
-  std::filesystem::path dir = cache_directory();
+  std::string dir = cache_directory();
   if (dir.empty()) return compile(label, source, target);
+  dir += "/kernels";
   int major = 0, minor = 0;
   nvrtc().Version(&major, &minor);
   std::string key = cat_str("flambeau 1 ", target.arch, " nvrtc ", major, ".", minor, "\n", source);
   key += '\0';
   char name[32];
-  std::snprintf(name, sizeof name, "%016zx", std::hash<std::string>()(key));
-  std::filesystem::path path = dir / "kernels" / name;
-  std::string code = read_cached(path, key);
+  std::snprintf(name, sizeof name, "/%016zx", std::hash<std::string>()(key));
+  std::string code = read_cached(dir + name, key);
   if (!code.empty()) return code;
   code = compile(label, source, target);
-  write_cached(path, key, code);
+  write_cached(dir, dir + name, key, code);
   return code;
 }
 
