@@ -20,15 +20,21 @@ CPP := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h' 2>/dev/null)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-python test-cpp lint format bench bench-quick parity sanitize stubs wheel clean
+.PHONY: demo test test-python test-cpp test-cuda lint format bench bench-quick parity sanitize stubs wheel clean
 
 demo: $(VENV)/.installed-demo
 	$(PY) examples/mnist.py --epochs $(EPOCHS)
 
-test: test-cpp test-python
+test: test-cpp test-python test-cuda
 
 test-python: $(VENV)/.installed-test
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "not cuda" $(PYTEST_ARGS)
+
+# The GPU tests on the simulated driver: real kernels, compiled by the real NVRTC, run on the CPU.
+test-cuda: $(VENV)/.installed-test
+	FLAMBEAU_CUDA_LIBS="$$($(PY) tests/cudasim/build.py)" FLAMBEAU_CUDA_JIT=ptx \
+	FLAMBEAU_CACHE_DIR=$(abspath build/cuda-cache) \
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m cuda $(PYTEST_ARGS)
 
 test-cpp: $(VENV)/.tools
 	VENV=$(VENV) bash scripts/cpp_tests.sh

@@ -5,7 +5,12 @@ import random
 import numpy as np
 import pytest
 
+from cuda_support import skip_without_device
 from under_test import fb
+
+
+def pytest_collection_modifyitems(items):
+    skip_without_device(items)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The device of the GPU tests: a real GPU, or the simulated one when NVRTC is installed."""
+"""The device of the GPU tests: a real GPU, or the simulated one that `make test-cuda` sets up."""
 
 import os
 
@@ -6,10 +6,18 @@ import pytest
 
 from under_test import fb
 
-# set by `make test-cuda`; without it the GPU tests say why they do not run
+# the folder of the simulated driver; unset on a machine with a real GPU
 SIMULATED = bool(os.environ.get("FLAMBEAU_CUDA_LIBS"))
 DEVICE = "cuda"
 
-needs_cuda = pytest.mark.skipif(
-    not fb.cuda.is_available(), reason="no GPU; `make test-cuda` runs these on the simulated one"
-)
+# selected by `-m cuda`; skipped, with the reason, where there is no device (see conftest.py)
+needs_cuda = pytest.mark.cuda
+
+
+def skip_without_device(items):
+    """Marks the GPU tests as skipped when no GPU, real or simulated, is there."""
+    marked = [i for i in items if i.get_closest_marker("cuda")]
+    if marked and not fb.cuda.is_available():
+        skip = pytest.mark.skip(reason="no GPU here; `make test-cuda` simulates one")
+        for item in marked:
+            item.add_marker(skip)

@@ -44,23 +44,27 @@ def dtype_name(t) -> str:
     return str(t.dtype).rsplit(".", 1)[-1]
 
 
+def _placed(a, dtype, device):
+    """The array's values on the device, where the views of `tensor` are then made."""
+    t = fb.from_numpy(a.copy(order="C"))
+    t = t.to(fb.bfloat16) if dtype == "bfloat16" else t
+    return t.to(device) if device != "cpu" else t
+
+
 def tensor(a: np.ndarray, dtype: str, layout="contiguous", device="cpu", grad=False):
     """A tensor of the module under test with the array's values in the wanted memory layout."""
     a = np.asarray(a)
     if layout == "transposed" and a.ndim >= 2:
         order = tuple(range(a.ndim))[::-1]
-        t = fb.from_numpy(np.ascontiguousarray(a.transpose(order)).copy()).permute(*order)
+        t = _placed(np.ascontiguousarray(a.transpose(order)), dtype, device).permute(*order)
     elif layout == "sliced" and a.ndim >= 1:
         wide = np.zeros(a.shape[:-1] + (2 * a.shape[-1] + 1,), a.dtype)
         wide[..., 1::2] = a
-        t = fb.from_numpy(wide)[..., 1::2]
+        t = _placed(wide, dtype, device)[..., 1::2]
     elif a.ndim == 0:
-        t = fb.from_numpy(a.reshape(1).copy()).reshape(())
+        t = _placed(a.reshape(1), dtype, device).reshape(())
     else:
-        t = fb.from_numpy(a.copy(order="C"))
-    if dtype == "bfloat16":
-        t = t.to(fb.bfloat16)
-    t = t.to(device) if device != "cpu" else t
+        t = _placed(a, dtype, device)
     return t.requires_grad_(True) if grad else t
 
 
@@ -207,7 +211,7 @@ def check_value(spec: OpSpec, device="cpu"):
     report.check()
 
 
-def check_forms(spec: OpSpec):
+def check_forms(spec: OpSpec, device="cpu"):
     """The method, in-place and out= forms give what the function gives."""
     report = Report()
     short = spec.name.rsplit(".", 1)[-1]
@@ -217,7 +221,7 @@ def check_forms(spec: OpSpec):
                 continue
             arrays = draw(spec, sample, dtype)
             try:
-                want = as_list(call(spec, sample, arrays, dtype))
+                want = as_list(call(spec, sample, arrays, dtype, device=device))
             except Exception as e:
                 report.add(f"{dtype} {sample}", f"raised {type(e).__name__}: {e}"[:300])
                 continue
@@ -227,12 +231,12 @@ def check_forms(spec: OpSpec):
                     report,
                     f"method {dtype} {sample}",
                     want,
-                    lambda: call(spec, sample, arrays, dtype, fn=f),
+                    lambda: call(spec, sample, arrays, dtype, device=device, fn=f),
                 )
             if spec.out:
-                _check_out(report, spec, sample, arrays, dtype, want)
+                _check_out(report, spec, sample, arrays, dtype, want, device)
             if spec.inplace:
-                _check_inplace(report, spec, sample, arrays, dtype, want, short)
+                _check_inplace(report, spec, sample, arrays, dtype, want, short, device)
     report.check()
 
 
@@ -248,30 +252,30 @@ def _same(report, where, want, run):
             report.add(where, d)
 
 
-def _check_out(report, spec, sample, arrays, dtype, want):
+def _check_out(report, spec, sample, arrays, dtype, want, device):
     where = f"out= {dtype} {sample}"
     for kind in ("fresh", "strided", "resized"):
         made = []
         for w in want:
             if kind == "fresh" or w.ndim == 0:
-                o = fb.zeros(tuple(w.shape), dtype=w.dtype)
+                o = fb.zeros(tuple(w.shape), dtype=w.dtype, device=device)
             elif kind == "strided":
-                o = fb.zeros(tuple(w.shape) + (2,), dtype=w.dtype)[..., 1]
+                o = fb.zeros(tuple(w.shape) + (2,), dtype=w.dtype, device=device)[..., 1]
             else:
-                o = fb.empty((0,), dtype=w.dtype)
+                o = fb.empty((0,), dtype=w.dtype, device=device)
             made.append(o)
         out = made[0] if len(made) == 1 else tuple(made)
         kw = {**sample.kwargs, "out": out}
         with_out = S(*sample.args, **kw)
 
         def run(with_out=with_out, made=made):
-            call(spec, with_out, arrays, dtype)
+            call(spec, with_out, arrays, dtype, device=device)
             return made
 
         _same(report, f"{kind} {where}", want, run)
 
 
-def _check_inplace(report, spec, sample, arrays, dtype, want, short):
+def _check_inplace(report, spec, sample, arrays, dtype, want, short, device):
     first = sample.args[0]
     w = want[0]
     if tuple(w.shape) != first.shape or dtype_name(w) != (first.dtype or dtype):
@@ -282,7 +286,7 @@ def _check_inplace(report, spec, sample, arrays, dtype, want, short):
         where = f"in-place {layout} {dtype} {sample}"
 
         def run(made=made, layout=layout):
-            got = call(spec, sample, arrays, dtype, layout, made=made, fn=method)
+            got = call(spec, sample, arrays, dtype, layout, device, made=made, fn=method)
             if got is not made[id(first)]:
                 report.add(where, "does not return its input")  # noqa: B023
             return made[id(first)]
@@ -340,14 +344,14 @@ def names_an_op(spec: OpSpec, text: str) -> bool:
     return bool(head) and hasattr(fb, head.group(1))
 
 
-def check_error(spec: OpSpec):
+def check_error(spec: OpSpec, device="cpu"):
     """The bad calls fail with the right type and say the right word."""
     report = Report()
     bads = spec.error if isinstance(spec.error, (list, tuple)) else [spec.error]
     for bad in bads:
         arrays = draw(spec, bad.call, bad.dtype)
         try:
-            call(spec, bad.call, arrays, bad.dtype)
+            call(spec, bad.call, arrays, bad.dtype, device=device)
         except bad.exc as e:
             if bad.word and bad.word.lower() not in str(e).lower():
                 report.add(bad.call, f"text lacks {bad.word!r}: {e}"[:300])

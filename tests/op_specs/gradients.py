@@ -23,8 +23,8 @@ def _real(t):
 class Problem:
     """An op as a map from a list of real arrays to a list of real tensors."""
 
-    def __init__(self, spec: OpSpec, sample: S, dtype: str):
-        self.spec, self.sample, self.dtype = spec, sample, dtype
+    def __init__(self, spec: OpSpec, sample: S, dtype: str, device="cpu"):
+        self.spec, self.sample, self.dtype, self.device = spec, sample, dtype, device
         self.arrays = draw(spec, sample, dtype, salt=1)
         self.ts = [t for t in sample.tensors() if t.grad]
 
@@ -39,14 +39,14 @@ class Problem:
         return out
 
     def leaves(self, xs, grad=True):
-        return [tensor(x, "float64", grad=grad) for x in xs]
+        return [tensor(x, "float64", device=self.device, grad=grad) for x in xs]
 
     def run(self, leaves):
         """Float outputs of the op, as real tensors."""
         made = {}
         for t, leaf in zip(self.ts, leaves):
             made[id(t)] = fb.view_as_complex(leaf) if is_complex(t.dtype or self.dtype) else leaf
-        res = call(self.spec, self.sample, self.arrays, self.dtype, made=made)
+        res = call(self.spec, self.sample, self.arrays, self.dtype, device=self.device, made=made)
         outs = [o for o in outputs(self.spec, res) if hasattr(o, "dtype")]
         return [_real(o) for o in outs if o.dtype.is_floating_point or o.dtype.is_complex]
 
@@ -54,7 +54,7 @@ class Problem:
         """A weighted sum of all outputs."""
         total = None
         for o, w in zip(self.run(leaves), weights, strict=True):
-            s = (o * tensor(w, "float64")).sum()
+            s = (o * tensor(w, "float64", device=self.device)).sum()
             total = s if total is None else total + s
         return total
 
@@ -129,7 +129,7 @@ def check_sample(report: Report, spec: OpSpec, sample: S, dtype: str):
         g = _grads(p.scalar(leaves, ws), leaves, create)
         total = None
         for a, v in zip(g, vs):
-            s = (a * tensor(v, "float64")).sum()
+            s = (a * tensor(v, "float64", device=p.device)).sum()
             total = s if total is None else total + s
         return total
 
@@ -183,4 +183,42 @@ def _inplace_gradient(report, spec):
         report.add(f"in-place {sample}", f"raised {type(e).__name__}: {e}"[:300])
 
 
-__all__ = ["as_list", "check_grad"]
+def check_device(spec: OpSpec, device):
+    """First and second derivatives on a device are those of the CPU."""
+    report = Report()
+    dtypes = ("float64",) if "float64" in spec.dtypes else ()
+    for dtype in dtypes + (("complex128",) if spec.cgrad else ()):
+        for sample in spec.samples:
+            if sample.numel > MOST or (sample.dtypes and dtype not in sample.dtypes):
+                continue
+            try:
+                here, there = (_derivatives(spec, sample, dtype, d) for d in ("cpu", device))
+            except Exception as e:
+                report.add(f"{dtype} {sample}", f"raised {type(e).__name__}: {e}"[:300])
+                continue
+            for order, a, b in zip(("first", "second"), there, here):
+                for i, (x, y) in enumerate(zip(a, b, strict=True)):
+                    if str(x.device).split(":")[0] != device:
+                        report.add(f"{order} {dtype} {sample}", f"gradient {i} is on {x.device}")
+                _compare(report, f"{order} {dtype} {sample}", a, [to_numpy(t) for t in b], 1e-3)
+    report.check()
+
+
+def _derivatives(spec, sample, dtype, device):
+    p = Problem(spec, sample, dtype, device)
+    if not p.ts:
+        return [], []
+    rng = np.random.default_rng(spec.seed() + 2)
+    leaves = p.leaves(p.start())
+    ws = _weights(rng, p.run(leaves))
+    first = _grads(p.scalar(leaves, ws), leaves, create=spec.grad2)
+    if not spec.grad2:
+        return first, []
+    along = sum(
+        (g * tensor(v, "float64", device=device)).sum()
+        for g, v in zip(first, _weights(rng, leaves))
+    )
+    return first, _grads(along, leaves)
+
+
+__all__ = ["as_list", "check_device", "check_grad"]
