@@ -1,6 +1,7 @@
 // Copies between devices: plain bytes where layouts allow, else by way of a dense tensor.
 #include <cstring>
 
+#include "../cpu/loops.h"
 #include "../ops/ops.h"
 #include "elementwise.h"
 #include "launch.h"
@@ -28,6 +29,29 @@ bool same_bytes(const Tensor& a, const Tensor& b) {
 }
 size_t bytes_of(const Tensor& t) { return size_t(t.numel()) * size_t(t.itemsize()); }
 
+// Whether the copy was one of planes with different fast dimensions, and then has been made.
+bool copy_transposed(const Tensor& dst, const Tensor& src, DType bits) {
+  StridedLoop l;
+  l.add(reinterpret_cast<char*>(address(dst)), expanded_bytes(dst, dst.shape()));
+  l.add(reinterpret_cast<char*>(address(src)), expanded_bytes(src, dst.shape()));
+  l.prepare(dst.shape());
+  int n = l.shape.size(), y = 0, size = size_of(bits);
+  if (n < 2 || n > 3 || l.strides[0][0] != size || l.strides[1][0] == size) return false;
+  for (int d = 1; d < n; ++d)
+    if (l.strides[1][d] == size) y = d;
+  int z = n == 3 ? 3 - y : 0;
+  constexpr int64_t kTile = 32, kFewest = 8;
+  if (!y || l.shape[0] < kFewest || l.shape[y] < kFewest || (z && l.shape[z] > 65535)) return false;
+  int device = dst.device().index;
+  std::string type = size == 16 ? define("B", "ulonglong2") : define_type("B", bits);
+  Kernel& k = kernel(device, "transpose", "transpose", type);
+  int64_t tiles = ceil_div(l.shape[0], kTile) * ceil_div(l.shape[y], kTile);
+  launch(k, device, {tiles, z ? l.shape[z] : 1}, {kTile, 8}, 0, address(dst), address(src),
+         l.shape[0], l.shape[y], l.strides[0][y] / size, l.strides[1][0] / size,
+         z ? l.strides[0][z] / size : 0, z ? l.strides[1][z] / size : 0);
+  return true;
+}
+
 void copy_same_gpu(const Tensor& dst, const Tensor& src) {
   int device = dst.device().index;
   if (same_bytes(dst, src)) {
@@ -41,6 +65,7 @@ void copy_same_gpu(const Tensor& dst, const Tensor& src) {
   DType bits = bits_type(dst.itemsize());
   Tensor to = alias_bytes(dst, bits, dst.shape(), dst.strides(), dst.offset()),
          from = alias_bytes(src, bits, src.shape(), src.strides(), src.offset());
+  if (copy_transposed(to, from, bits)) return;
   run_formula(kCopy, bits, bits, to, &from, 1);
 }
 
