@@ -7,32 +7,6 @@
 namespace flambeau {
 namespace elem_special {
 
-template<class T>
-T entropy(T x) {
-  return x > T(0) ? T(-x * math::log(x)) : x == T(0) ? T(0) : x != x ? x : T(-INFINITY);
-}
-template<class T>
-auto phase(T x) {
-  if constexpr (math::is_cpx<T>)
-    return std::arg(x);
-  else if constexpr (math::is_flt<T>)
-    return x != x ? x : x < T(0) ? T(M_PI) : T(0);
-  else
-    return x;
-}
-template<class T>
-T log_odds(T x, T eps) {
-  if (eps >= T(0)) x = math::clamp(x, eps, T(1) - eps);
-  return math::log(x / (T(1) - x));
-}
-template<class T>
-T finite_number(T x, T nan, T high, T low) {
-  if constexpr (!math::is_flt<T>)
-    return x;
-  else
-    return x != x ? nan : !math::isinf(x) ? x : x > T(0) ? high : low;
-}
-
 #include "elementwise_loops.inc"
 
 FB_UNARY_SPECIAL(FB_FORMULA1)

@@ -1,4 +1,4 @@
-// Scalar formulas of the elementwise rows that are not plain vector math.
+// Scalar formulas of the elementwise rows that are not vector math; CUDA kernels read it too.
 #pragma once
 #include <cmath>
 #include <limits>
@@ -14,7 +14,6 @@ template<class T>
 constexpr bool is_cpx = std::is_same_v<T, c64> || std::is_same_v<T, c128>;
 template<class T>
 constexpr bool is_flt = std::is_floating_point_v<T>;
-#define FB_INLINE [[gnu::always_inline]] inline
 
 template<class T>
 FB_INLINE T conj(T x) {
@@ -25,37 +24,29 @@ FB_INLINE T conj(T x) {
 }
 template<class T>
 FB_INLINE T floor(T x) {
-  if constexpr (std::is_same_v<T, float>)
-    return __builtin_floorf(x);
-  else if constexpr (is_flt<T>)
-    return __builtin_floor(x);
+  if constexpr (is_flt<T>)
+    return std::floor(x);
   else
     return x;
 }
 template<class T>
 FB_INLINE T ceil(T x) {
-  if constexpr (std::is_same_v<T, float>)
-    return __builtin_ceilf(x);
-  else if constexpr (is_flt<T>)
-    return __builtin_ceil(x);
+  if constexpr (is_flt<T>)
+    return std::ceil(x);
   else
     return x;
 }
 template<class T>
 FB_INLINE T trunc(T x) {
-  if constexpr (std::is_same_v<T, float>)
-    return __builtin_truncf(x);
-  else if constexpr (is_flt<T>)
-    return __builtin_trunc(x);
+  if constexpr (is_flt<T>)
+    return std::trunc(x);
   else
     return x;
 }
 template<class T>
 FB_INLINE T rint(T x) {
-  if constexpr (std::is_same_v<T, float>)
-    return __builtin_rintf(x);
-  else if constexpr (is_flt<T>)
-    return __builtin_rint(x);
+  if constexpr (is_flt<T>)
+    return std::rint(x);
   else
     return x;
 }
@@ -65,7 +56,7 @@ FB_INLINE T round_to(T x, double decimals) {
     return x;
   else {
     if (decimals == 0) return rint(x);
-    double ten = __builtin_pow(10., decimals < 0 ? -decimals : decimals);
+    double ten = pow(10., decimals < 0 ? -decimals : decimals);
     return decimals < 0 ? T(rint(x / T(ten)) * T(ten)) : T(rint(x * T(ten)) / T(ten));
   }
 }
@@ -150,15 +141,12 @@ FB_INLINE T gelu_tanh_grad(T x) {
   return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * du;
 }
 
-[[noreturn, gnu::cold]] inline void division_by_zero() {
-  fail(ErrorKind::Runtime, "ZeroDivisionError: integer division by zero");
-}
 template<class T>
 FB_INLINE T trunc_divide(T a, T b) {
   if constexpr (is_flt<T>)
     return trunc(a / b);
   else {
-    if (b == T(0)) division_by_zero();
+    if (b == T(0)) return division_by_zero<T>();
     if constexpr (std::is_signed_v<T>)
       if (b == T(-1)) return T(std::make_unsigned_t<T>(0) - std::make_unsigned_t<T>(a));
     return T(a / b);
@@ -173,6 +161,20 @@ template<class T>
 FB_INLINE T shift_right(T a, T b) {
   constexpr T last = T(sizeof(T) * 8 - 1);
   return b < T(0) || b > last ? T(a >> last) : T(a >> b);
+}
+
+// log(x / (1 - x)), x first limited to [eps, 1 - eps] unless eps is negative.
+template<class T>
+FB_INLINE T log_odds(T x, T eps) {
+  if (eps >= T(0)) x = clamp(x, eps, T(1) - eps);
+  return log(x / (T(1) - x));
+}
+template<class T>
+FB_INLINE T finite_number(T x, T nan, T high, T low) {
+  if constexpr (!is_flt<T>)
+    return x;
+  else
+    return x != x ? nan : !isinf(x) ? x : x > T(0) ? high : low;
 }
 
 } // namespace flambeau::math

@@ -1,27 +1,16 @@
-// Division with remainders, hypot, logaddexp, xlogy, gcd and their like, for every value type.
+// Division with remainders, logaddexp, xlogy, gcd and their like; CUDA kernels read it too.
 #pragma once
 #include <type_traits>
 
+#include "division.h"
 #include "vecmath.h"
 
 namespace flambeau::math {
 
-// Defined where errors are (formulas.h); integer division by zero ends there.
-[[noreturn, gnu::cold]] inline void division_by_zero();
-
-// a - trunc(a/b) b. With |a/b| < 2^28 the double product and difference are exact for floats.
-FB_MATH float fmod(float a, float b) {
-  const double x = abs(a), y = abs(b), q = x / y;
-  if (!(q < 0x1p28) || y == inf_d) return __builtin_fmodf(a, b);
-  double r = x - double(int32_t(q)) * y;
-  r = r < 0.0 ? r + y : r;
-  return copysign(float(r), a);
-}
-FB_MATH double fmod(double a, double b) { return __builtin_fmod(a, b); }
 template<class T>
   requires std::is_integral_v<T>
 FB_MATH T fmod(T a, T b) {
-  if (b == T(0)) division_by_zero();
+  if (b == T(0)) return division_by_zero<T>();
   if constexpr (std::is_signed_v<T>)
     if (b == T(-1)) return T(0); // the machine's division would overflow
   return T(a % b);
@@ -38,7 +27,7 @@ FB_MATH T remainder(T a, T b) {
 template<class T>
 FB_MATH T floor_divide(T a, T b) {
   if constexpr (std::is_integral_v<T>) {
-    if (b == T(0)) division_by_zero();
+    if (b == T(0)) return division_by_zero<T>();
     if constexpr (std::is_signed_v<T>) {
       using U = std::make_unsigned_t<T>;
       if (b == T(-1)) return T(U(0) - U(a));
@@ -55,16 +44,6 @@ FB_MATH T floor_divide(T a, T b) {
     return q - f > T(0.5) ? f + T(1) : f;
   }
 }
-
-FB_MATH float hypot(float a, float b) {
-  const double x = a, y = b;
-  const bool inf = abs(a) == inf_f || abs(b) == inf_f;
-  return inf ? inf_f : float(__builtin_sqrt(x * x + y * y));
-}
-FB_MATH double hypot(double a, double b) { return __builtin_hypot(a, b); }
-
-FB_MATH float nextafter(float a, float b) { return __builtin_nextafterf(a, b); }
-FB_MATH double nextafter(double a, double b) { return __builtin_nextafter(a, b); }
 
 // log(e^a + e^b) = max + log1p(e^-|a-b|); equal infinities are their own answer.
 template<class T>

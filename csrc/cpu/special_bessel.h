@@ -63,26 +63,35 @@ inline double bessel_ke(int n, double x) {
   return std::exp(x) * (n ? 1.0 / x + 0.5 * x * sum : sum);
 }
 
-// Ai: Maclaurin's series in between (DLMF 9.4.1), K_{1/3} above (9.6.1), 9.7.9 far below.
+// Ai on [-8.5, 1]: Taylor's series about the nearest of 0, -1, ..., -8, its coefficients by
+// y'' = x y. Maclaurin's series alone would cancel.
+inline double airy_near(double x) {
+  constexpr double value[] = {0x1.6b8c7962715b8p-2,  0x1.1235093d83da5p-1,  0x1.d1bafc57f31d0p-3,
+                              -0x1.83e7e4ea6959ap-2, -0x1.1fcec060d9f19p-4, 0x1.672de4d9e1d32p-2,
+                              -0x1.510b6eb1815d2p-2, 0x1.79683b0571a28p-3,  -0x1.afc28073abb84p-5};
+  constexpr double slope[] = {-0x1.0907f42b70f8bp-2, -0x1.4cf103bcc6624p-7, 0x1.3c8c724515c8fp-1,
+                              0x1.42223f628d022p-2,  -0x1.94cd44c4fb752p-1, 0x1.4f0ba25cb5a72p-2,
+                              0x1.623ce99198c5bp-2,  -0x1.8ac195288a6bdp-1, 0x1.df01d7e1f41fap-1};
+  const int n = x < 0.0 ? int(0.5 - x) : 0;
+  const double h = x + n;
+  double a = 0.0, b = value[n], c = slope[n], power = h, sum = b + c * h;
+  for (int k = 2; k < 40; ++k) {
+    const double next = (a - n * b) / (double(k) * (k - 1));
+    a = b;
+    b = c;
+    c = next;
+    sum += c * (power *= h);
+  }
+  return sum;
+}
+// Ai: by K_{1/3} above (DLMF 9.6.1), by 9.7.9 far below.
 inline double airy_ai(double x) {
   if (x != x) return x;
   if (x == inf_d || x == -inf_d) return x > 0 ? 0.0 : nan_d;
   const double a = abs(x), zeta = 2.0 / 3.0 * a * std::sqrt(a);
   if (x > 1.0)
     return std::sqrt(x / 3.0) / pi * bessel_ke_integral(1.0 / 3.0, zeta) * std::exp(-zeta);
-  if (x > -8.5) {
-    const long double cube = static_cast<long double>(x) * x * x;
-    long double f = 1, g = x, tf = 1, tg = x;
-    for (int k = 1; k < 120; ++k) {
-      tf *= cube / ((3.0L * k - 1) * (3.0L * k));
-      tg *= cube / ((3.0L * k) * (3.0L * k + 1));
-      f += tf;
-      g += tg;
-      if (std::fabs(tf) + std::fabs(tg) < 1e-22L) break;
-    }
-    return double(0.355028053887817239260063186004183176L * f -
-                  0.258819403792806798405183560189203963L * g);
-  }
+  if (x > -8.5) return airy_near(x);
   double term = 1.0, even = 1.0, odd = 0.0;
   for (int k = 1; k < 30; ++k) {
     const double next =

@@ -1,7 +1,5 @@
-// Gamma, zeta and error function relatives, computed in double (A&S, DLMF section numbers inside).
+// Gamma, zeta and error function relatives, in double (A&S, DLMF inside); CUDA kernels read it too.
 #pragma once
-#include <math.h>
-
 #include "vecmath.h"
 
 namespace flambeau::math {
@@ -12,20 +10,17 @@ inline constexpr double pi = 0x1.921fb54442d18p+1;
 inline double sin_pi(double x) { // exact at integers and halves
   const double n = std::round(2.0 * x), r = (x - 0.5 * n) * pi;
   const int64_t q = int64_t(std::fmod(n, 4.0));
-  const double v = q & 1 ? __builtin_cos(r) : __builtin_sin(r);
+  const double v = q & 1 ? std::cos(r) : std::sin(r);
   return (q & 3) == 2 || (q & 3) == 3 ? -v : v;
 }
 inline double cos_pi(double x) {
   const double n = std::round(2.0 * x), r = (x - 0.5 * n) * pi;
   const int64_t q = int64_t(std::fmod(n, 4.0)) & 3;
-  const double v = q & 1 ? __builtin_sin(r) : __builtin_cos(r);
+  const double v = q & 1 ? std::sin(r) : std::cos(r);
   return q == 1 || q == 2 ? -v : v;
 }
 
-inline double lgamma(double x) {
-  int sign;
-  return ::lgamma_r(x, &sign);
-}
+inline double lgamma(double x) { return log_gamma(x); }
 
 // psi by the recurrence up to 10 and the Stirling series (A&S 6.3.5, 6.3.18); reflection below 0.
 inline double digamma(double x) {

@@ -9,4 +9,5 @@
 #include "vecmath_core.h"
 #include "vecmath_f32.h"
 #include "vecmath_f64.h"
+#include "vecmath_integer.h"
 #include "vecmath_trig.h"

@@ -1,27 +1,29 @@
-// Bit tricks and small helpers that the vector math formulas are made of.
+// Bit tricks and helpers that the vector math is made of; CUDA kernels read it too.
 #pragma once
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 // FB_NO_FMA keeps mul+add apart so that every instruction set gives the same bits.
-#if defined(__FMA__) && !defined(FB_NO_FMA)
+#if defined(__FMA__) && !defined(FB_NO_FMA) && !defined(FB_HAVE_FMA)
 #define FB_HAVE_FMA 1
 #endif
 #define FB_MATH inline __attribute__((always_inline))
+#define FB_INLINE FB_MATH
 
 namespace flambeau::math {
 
 FB_MATH float fmadd(float a, float b, float c) {
 #ifdef FB_HAVE_FMA
-  return __builtin_fmaf(a, b, c);
+  return std::fma(a, b, c);
 #else
   return a * b + c;
 #endif
 }
 FB_MATH double fmadd(double a, double b, double c) {
 #ifdef FB_HAVE_FMA
-  return __builtin_fma(a, b, c);
+  return std::fma(a, b, c);
 #else
   return a * b + c;
 #endif
@@ -32,8 +34,8 @@ FB_MATH int64_t bits(double x) { return std::bit_cast<int64_t>(x); }
 FB_MATH float from_bits(int32_t i) { return std::bit_cast<float>(i); }
 FB_MATH double from_bits(int64_t i) { return std::bit_cast<double>(i); }
 
-FB_MATH float abs(float x) { return __builtin_fabsf(x); }
-FB_MATH double abs(double x) { return __builtin_fabs(x); }
+FB_MATH float abs(float x) { return std::fabs(x); }
+FB_MATH double abs(double x) { return std::fabs(x); }
 FB_MATH float copysign(float x, float s) {
   return from_bits(int32_t((uint32_t(bits(x)) & 0x7fffffffu) | (uint32_t(bits(s)) & 0x80000000u)));
 }
@@ -42,10 +44,10 @@ FB_MATH double copysign(double x, double s) {
   return from_bits(int64_t((uint64_t(bits(x)) & ~top) | (uint64_t(bits(s)) & top)));
 }
 
-inline constexpr float inf_f = __builtin_inff();
-inline constexpr double inf_d = __builtin_inf();
-inline constexpr float nan_f = __builtin_nanf("");
-inline constexpr double nan_d = __builtin_nan("");
+inline constexpr float inf_f = std::numeric_limits<float>::infinity();
+inline constexpr double inf_d = std::numeric_limits<double>::infinity();
+inline constexpr float nan_f = std::numeric_limits<float>::quiet_NaN();
+inline constexpr double nan_d = std::numeric_limits<double>::quiet_NaN();
 
 // Adding and subtracting these rounds to an integer and leaves it in the low mantissa bits.
 inline constexpr float round_f = 0x1.8p23f;

@@ -342,4 +342,20 @@ FB_MATH float erfc(float x) {
   return float(x < 0.0f ? 2.0 - y : y);
 }
 
+// ---- remainder, distance, neighbour ----
+// a - trunc(a/b) b. With |a/b| < 2^28 the double product and difference are exact for floats.
+FB_MATH float fmod(float a, float b) {
+  const double x = abs(a), y = abs(b), q = x / y;
+  if (!(q < 0x1p28) || y == inf_d) return __builtin_fmodf(a, b);
+  double r = x - double(int32_t(q)) * y;
+  r = r < 0.0 ? r + y : r;
+  return copysign(float(r), a);
+}
+FB_MATH float hypot(float a, float b) {
+  const double x = a, y = b;
+  const bool inf = abs(a) == inf_f || abs(b) == inf_f;
+  return inf ? inf_f : float(__builtin_sqrt(x * x + y * y));
+}
+FB_MATH float nextafter(float a, float b) { return __builtin_nextafterf(a, b); }
+
 } // namespace flambeau::math

@@ -1,5 +1,7 @@
 // Double functions: the frequent ones as branch-free polynomials, the others by the C library.
 #pragma once
+#include <math.h>
+
 #include "vecmath_core.h"
 
 namespace flambeau::math {
@@ -256,5 +258,12 @@ FB_MATH double erfc(double x) { return __builtin_erfc(x); }
 FB_MATH double pow(double x, double y) { return __builtin_pow(x, y); }
 FB_MATH double sqrt(double x) { return __builtin_sqrt(x); }
 FB_MATH double rsqrt(double x) { return 1.0 / __builtin_sqrt(x); }
+FB_MATH double fmod(double a, double b) { return __builtin_fmod(a, b); }
+FB_MATH double hypot(double a, double b) { return __builtin_hypot(a, b); }
+FB_MATH double nextafter(double a, double b) { return __builtin_nextafter(a, b); }
+inline double log_gamma(double x) { // std::lgamma writes the sign to a global
+  int sign;
+  return ::lgamma_r(x, &sign);
+}
 
 } // namespace flambeau::math

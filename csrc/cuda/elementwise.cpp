@@ -109,6 +109,7 @@ Kernel& kernel_for(const Formula& f, int device, DType compute, DType result, co
     if (it != kernels.end()) return *it->second;
   }
   std::vector<const char*> needs = files_for(f.text, is_complex(compute));
+  needs.push_back("walk.cuh");
   Kernel& k =
       kernel_of_text(device, f.name, "elementwise",
                      formula_text(f, compute, result, out, in, n_in, s), needs, "elementwise.cuh");

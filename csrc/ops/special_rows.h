@@ -24,7 +24,7 @@
     g * exp(square(Y()) * 0.5) * 2.5066282746310002, "Inverse of ndtr.")                          \
   X(special_log_ndtr, "", Float, kFlt, In, math::log_ndtr(x),                                     \
     g / special_erfcx(IN() * -0.7071067811865476) * 0.7978845608028654, "log(ndtr(x)).")          \
-  X(special_entr, "", Float, kFlt, In, entropy(x), g * (-log(IN()) - 1.),                         \
+  X(special_entr, "", Float, kFlt, In, math::entr(x), g * (-log(IN()) - 1.),                      \
     "-x log(x); 0 at 0, -inf below.")                                                             \
   X(sinc, "", Float, kFlt, In, math::sinc(x), g * sinc_slope(IN()),                               \
     "sin(pi x) / (pi x), and 1 at 0.")                                                            \
@@ -63,14 +63,14 @@
   X(special_airy_ai, "", Float, kFlt, None, math::airy_ai(x), FB_NO_GRAD, "Airy function Ai.")    \
   X(special_spherical_bessel_j0, "", Float, kFlt, In, math::spherical_bessel_j0(x), g *           \
     spherical_slope(IN()), "sin(x) / x, and 1 at 0.")                                             \
-  X(angle, "", RealFloat, kFltCpx, In, phase(x), angle_vjp(g, IN()),                              \
+  X(angle, "", RealFloat, kFltCpx, In, math::angle(x), angle_vjp(g, IN()),                        \
     "Angle of a complex number; 0 or pi "                                                         \
     "for a real one.")                                                                            \
-  X(logit_eps, "Scalar eps", Float, kFlt, In, log_odds(x, P(0)), logit_vjp(g, IN(), p[0]),        \
+  X(logit_eps, "Scalar eps", Float, kFlt, In, math::log_odds(x, P(0)), logit_vjp(g, IN(), p[0]),  \
     "log(x / (1 - x)), x first limited to [eps, 1 - eps] unless eps is negative.")                \
   X(nan_to_num_to,                                                                                \
     "Scalar nan, Scalar posinf, Scalar neginf", Same, kRealBool, In,                              \
-    finite_number(x, P(0), P(1), P(2)), g * isfinite_mask(IN()),                                  \
+    math::finite_number(x, P(0), P(1), P(2)), g * isfinite_mask(IN()),                            \
     "NaN and infinities replaced by numbers.")
 
 #define FB_BINARY_SPECIAL(X)                                                                      \
