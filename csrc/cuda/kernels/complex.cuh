@@ -25,12 +25,12 @@ template<class T>
 __forceinline__ cpx<T> turn_back(cpx<T> z) {
   return {z.im, -z.re};
 }
-// e^x (c, s); e^x alone overflows sooner than its product with a small cosine.
+// e^x (c, s) factor; e^x alone overflows sooner than its product with a small cosine.
 template<class T>
-__forceinline__ cpx<T> exp_times(T x, T c, T s) {
+__forceinline__ cpx<T> exp_times(T x, T c, T s, T factor) {
   const bool far = x > (sizeof(T) == 4 ? T(88) : T(709));
   const T e = std::exp(far ? T(0.5) * x : x), rest = far ? e : T(1);
-  return {e * c * rest, e * s * rest};
+  return {e * factor * c * rest, e * factor * s * rest};
 }
 
 template<class T>
@@ -40,7 +40,7 @@ __forceinline__ cpx<T> exp(cpx<T> z) {
     const bool up = z.re > T(0);
     return {up ? z.re : T(0), up ? T(NAN) : std::copysign(T(0), z.im)};
   }
-  return exp_times(z.re, std::cos(z.im), std::sin(z.im));
+  return exp_times(z.re, std::cos(z.im), std::sin(z.im), T(1));
 }
 template<class T>
 __forceinline__ cpx<T> sinh(cpx<T> z) {
@@ -48,7 +48,7 @@ __forceinline__ cpx<T> sinh(cpx<T> z) {
   if (!finite(z.im)) return {z.re == T(0) || infinite(z.re) ? z.re : T(NAN), T(NAN)};
   const T c = std::cos(z.im), s = std::sin(z.im), a = std::fabs(z.re);
   if (a < (sizeof(T) == 4 ? T(80) : T(700))) return {std::sinh(z.re) * c, std::cosh(z.re) * s};
-  return exp_times(a, std::copysign(T(0.5), z.re) * c, T(0.5) * s);
+  return exp_times(a, z.re < T(0) ? -c : c, s, T(0.5));
 }
 template<class T>
 __forceinline__ cpx<T> cosh(cpx<T> z) {
@@ -60,7 +60,7 @@ __forceinline__ cpx<T> cosh(cpx<T> z) {
   const T c = std::cos(z.im), s = std::sin(z.im), a = std::fabs(z.re);
   if (z.re == T(0)) return {c, z.re * s};
   if (a < (sizeof(T) == 4 ? T(80) : T(700))) return {std::cosh(z.re) * c, std::sinh(z.re) * s};
-  return exp_times(a, T(0.5) * c, std::copysign(T(0.5), z.re) * s);
+  return exp_times(a, c, z.re < T(0) ? -s : s, T(0.5));
 }
 // (sinh x cosh x + i sin y cos y) / (sinh^2 x + cos^2 y).
 template<class T>
@@ -110,7 +110,7 @@ __forceinline__ c128 sqrt(c128 z) {
     return x > 0.0 ? c128(x, std::copysign(rest, y))
                    : c128(std::fabs(rest), std::copysign(double(INFINITY), y));
   }
-  if (y == 0.0) {
+  if (y == 0.0 && !nan(x)) {
     const double r = std::sqrt(std::fabs(x));
     return x < 0.0 ? c128(0.0, std::copysign(r, y)) : c128(r, y);
   }
@@ -118,7 +118,7 @@ __forceinline__ c128 sqrt(c128 z) {
   const double scale = top > 0x1p1000 ? 0x1p-100 : top < 0x1p-900 ? 0x1p100 : 1.0;
   const double back = top > 0x1p1000 ? 0x1p50 : top < 0x1p-900 ? 0x1p-50 : 1.0;
   const double p = x * scale, q = y * scale;
-  const double t = std::sqrt(0.5 * (std::fabs(p) + std::hypot(p, q))), s = 0.5 * q / t;
+  const double t = std::sqrt(0.5 * (std::fabs(p) + std::hypot(p, q))), s = q / (t + t);
   return x < 0.0 ? c128(std::fabs(s) * back, std::copysign(t, y) * back) : c128(t * back, s * back);
 }
 
@@ -138,13 +138,14 @@ __forceinline__ Inverse inverse_parts(double x, double y, double side) {
   }
   const double r = std::hypot(x + 1.0, y), s = std::hypot(x - 1.0, y), a = 0.5 * (r + s);
   const double far = r + x + 1.0, near = s + std::fabs(x - 1.0);
-  const double w = near == 0.0 ? 0.0 : 0.5 * (y / far + y / near); // (a - max(x, 1)) / y
-  const double rest = 0.5 * (y * (y / far) + near);                // a - min(x, 1)
-  const double root = std::sqrt(y);
+  // 2 (a - max(x, 1)) / y, scaled to keep the digits of a subnormal y; and 2 (a - min(x, 1)).
+  const double v = y * 0x1p100, w = near == 0.0 ? 0.0 : v / far + v / near;
+  const double rest = y * (y / far) + near;
+  const double root = std::sqrt(y) * 0x1p-50;
   const bool in = x <= 1.0;
-  const double q = in ? std::sqrt(rest * (a + x)) : root * std::sqrt(w * (a + x));
-  const double t = in ? y * w : rest;
-  const double u = in ? root * std::sqrt(w * (a + 1.0)) : std::sqrt(t * (a + 1.0));
+  const double q = in ? std::sqrt(rest * (0.5 * (a + x))) : root * std::sqrt(w * (0.5 * (a + x)));
+  const double t = in ? 0.5 * y * (w * 0x1p-100) : 0.5 * rest;
+  const double u = in ? root * std::sqrt(w * (0.5 * (a + 1.0))) : std::sqrt(t * (a + 1.0));
   return {std::atan2(x, q), std::atan2(q, side), std::log1p(t + u)};
 }
 __forceinline__ c128 asinh(c128 z) {
