@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kMaxDevices = 64;
 std::mutex mutex;
-std::array<std::unique_ptr<Gpu>, kMaxDevices> gpus;
+auto& gpus = *new std::array<std::unique_ptr<Gpu>, kMaxDevices>; // never destroyed
 thread_local int current = 0;
 thread_local int entered = -1; // the device whose context is current on this thread
 thread_local std::array<Handle, kMaxDevices> streams{};

@@ -15,8 +15,8 @@ struct PinnedBlock {
   bool live = false;
   std::vector<Handle> events;
 };
-std::mutex mutex;
-std::map<char*, PinnedBlock> blocks; // by address
+std::mutex& mutex = *new std::mutex; // never destroyed: tensors may outlive statics
+auto& blocks = *new std::map<char*, PinnedBlock>; // by address
 
 std::map<char*, PinnedBlock>::iterator block_of(const void* p) {
   auto it = blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));

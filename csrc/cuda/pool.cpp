@@ -56,7 +56,8 @@ struct DevicePool {
   std::vector<Pending> pending;
   PoolStats stats;
 };
-std::array<DevicePool, 64> pools;
+// Never destroyed: tensors may outlive the statics of this file.
+auto& pools = *new std::array<DevicePool, 64>;
 thread_local std::array<std::shared_ptr<PrivatePool>, 64> private_pool;
 
 bool pooling() {
