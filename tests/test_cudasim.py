@@ -1,15 +1,9 @@
 """The CUDA stand-in itself: opcodes against NumPy and SciPy, and planted bugs that it must find."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-PLACE = Path(__file__).resolve().parent / "cudasim" / "host.py"
-spec = importlib.util.spec_from_file_location("cudasim_host", PLACE)
-host = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(host)
+from cudasim import host
 
 if host.nvrtc_path() is None:
     pytest.skip("the wheel nvidia-cuda-nvrtc is not installed", allow_module_level=True)

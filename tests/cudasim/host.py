@@ -9,14 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-
-
-def _load_build():
-    spec = importlib.util.spec_from_file_location("cudasim_build", HERE / "build.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.build
+from .build import build
 
 
 def nvrtc_path() -> Path | None:
@@ -92,7 +85,7 @@ class Simulator:
     """The simulated driver with a current context on one device."""
 
     def __init__(self, device: int = 0):
-        self.directory = _load_build()()
+        self.directory = build()
         self.lib = C.CDLL(str(self.directory / "libcuda.so.1"), mode=C.RTLD_LOCAL)
         self.lib.cudasim_last_error.restype = C.c_char_p
         for name in ("cudasim_launches", "cudasim_allocs", "cudasim_live_bytes"):
