@@ -6,23 +6,17 @@
 
 #include "../core/op.h"
 #include "../ops/ops.h"
-#include "divider.h"
 #include "elementwise.h"
 #include "gemm.h"
 #include "launch.h"
 #include "settings.h"
+#include "windows.h"
 
 namespace flambeau::cuda {
 
 namespace {
 
-struct Windows { // as in kernels/conv.cuh
-  int in[3], kernel[3], out[3], stride[3], pad[3], dil[3];
-  Divider by_in[3], by_out[3], by_stride[3];
-  int taps;
-  int64_t in_size, out_size;
-};
-struct Columns {
+struct Columns { // as in kernels/conv.cuh
   Pointer images, columns;
   int64_t image, channel, column_row, column_image;
   uint32_t count, blocks;
@@ -35,28 +29,8 @@ struct Depthwise {
   Divider channels;
 };
 
-int64_t volume(const int64_t (&v)[3]) { return v[0] * v[1] * v[2]; }
-
 Windows windows_of(const Conv3dShape& s) {
-  Windows w;
-  for (int d = 0; d < 3; ++d) {
-    for (int64_t v : {s.in[d], s.kernel[d], s.out[d], s.stride[d], s.pad[d], s.dil[d]})
-      FB_CHECK(v <= INT32_MAX / 4, "convolution: a size, stride, padding or dilation of ", v,
-               " is too large for a GPU");
-    w.in[d] = int(s.in[d]);
-    w.kernel[d] = int(s.kernel[d]);
-    w.out[d] = int(s.out[d]);
-    w.stride[d] = int(s.stride[d]);
-    w.pad[d] = int(s.pad[d]);
-    w.dil[d] = int(s.dil[d]);
-    w.by_in[d] = Divider(s.in[d]);
-    w.by_out[d] = Divider(s.out[d]);
-    w.by_stride[d] = Divider(s.stride[d]);
-  }
-  w.taps = int(volume(s.kernel));
-  w.in_size = volume(s.in);
-  w.out_size = volume(s.out);
-  return w;
+  return Windows("convolution", s.in, s.kernel, s.out, s.stride, s.pad, s.dil);
 }
 
 // A convolution as matrix products of groups.
