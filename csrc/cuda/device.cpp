@@ -119,6 +119,9 @@ bool is_capturing(int index) {
   return status != 0;
 }
 
+CaptureRelaxed::CaptureRelaxed() { FB_CU(ThreadExchangeStreamCaptureMode, &mode); }
+CaptureRelaxed::~CaptureRelaxed() { driver().ThreadExchangeStreamCaptureMode(&mode); }
+
 Waiting::Waiting() : token(host_hooks.release ? host_hooks.release() : nullptr) {}
 Waiting::~Waiting() {
   if (token) host_hooks.reacquire(token);

@@ -36,6 +36,13 @@ Handle create_stream(int index, int priority);
 void synchronize(int index);
 bool is_capturing(int index); // whether the current stream records a graph
 
+// While it lives, this thread may allocate and load code although a stream records a graph.
+struct CaptureRelaxed {
+  CaptureRelaxed();
+  ~CaptureRelaxed();
+  int mode = 2;
+};
+
 struct DeviceGuard {
   explicit DeviceGuard(int index) : before(current_device()) { set_device(index); }
   ~DeviceGuard() { set_device(before); }

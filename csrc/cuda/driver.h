@@ -58,6 +58,7 @@ using Handle = void*;               // contexts, streams, events, modules, funct
   X(StreamBeginCapture, cuStreamBeginCapture_v2, Handle, int)                                     \
   X(StreamEndCapture, cuStreamEndCapture, Handle, Handle*)                                        \
   X(StreamIsCapturing, cuStreamIsCapturing, Handle, int*)                                         \
+  X(ThreadExchangeStreamCaptureMode, cuThreadExchangeStreamCaptureMode, int*)                     \
   X(GraphInstantiateWithFlags, cuGraphInstantiateWithFlags, Handle*, Handle, unsigned long long)  \
   X(GraphLaunch, cuGraphLaunch, Handle, Handle)                                                   \
   X(GraphExecDestroy, cuGraphExecDestroy, Handle)                                                 \

@@ -7,25 +7,28 @@
 namespace flambeau::cuda {
 
 Graph::~Graph() {
-  if (!driver_problem().empty()) return;
-  const Driver& d = driver();
-  if (recording_) {
-    Handle dropped = nullptr;
-    d.StreamEndCapture(stream_, &dropped);
-    if (dropped) d.GraphDestroy(dropped);
-    use_private_pool(device_, nullptr);
+  try {
+    const Driver& d = driver();
+    if (recording_) {
+      Handle dropped = nullptr;
+      d.StreamEndCapture(stream_, &dropped);
+      if (dropped) d.GraphDestroy(dropped);
+      use_private_pool(device_, nullptr);
+    }
+    if (executable_) d.GraphExecDestroy(executable_);
+    if (graph_) d.GraphDestroy(graph_);
+  } catch (const Error&) {
+    // In a forked child the graph is its parent's.
   }
-  if (executable_) d.GraphExecDestroy(executable_);
-  if (graph_) d.GraphDestroy(graph_);
 }
 
-void Graph::begin(int mode, Graph* other) {
+void Graph::begin(int mode, std::shared_ptr<PrivatePool> pool) {
   FB_CHECK(!recording_ && !executable_, "a CUDAGraph can be captured once");
   Gpu& g = gpu(device_);
   stream_ = current_stream(device_);
   FB_CHECK(stream_ != g.stream, "a CUDA graph is captured on a stream of its own: use "
                                 "flambeau.cuda.graph(g), or a torch.cuda.stream(...) block");
-  pool_ = other ? other->pool_ : make_private_pool(device_);
+  pool_ = pool ? std::move(pool) : make_private_pool(device_);
   FB_CU(StreamBeginCapture, stream_, mode);
   recording_ = true;
   use_private_pool(device_, pool_);

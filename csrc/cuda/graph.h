@@ -12,11 +12,12 @@ class Graph {
   ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
-  // mode: 0 global, 1 thread local, 2 relaxed. The graph owns the memory of what is made while it
-  // records, and shares that of `other` if given: then both must not run at the same time.
-  void begin(int mode, Graph* other);
+  // mode: 0 global, 1 thread local, 2 relaxed. What is made while it records lies in `pool`, or in
+  // memory of the graph's own: graphs that share a pool must not run at the same time.
+  void begin(int mode, std::shared_ptr<PrivatePool> pool);
   void end();
   void replay();
+  const std::shared_ptr<PrivatePool>& pool() const { return pool_; }
 
  private:
   int device_;

@@ -205,6 +205,7 @@ std::unique_ptr<Kernel> build(int device, const std::string& label, const char* 
   auto k = std::make_unique<Kernel>();
   k->name = label;
   Handle module = nullptr;
+  CaptureRelaxed relaxed;
   FB_CU(ModuleLoadData, &module, code.data());
   FB_CU(ModuleGetFunction, &k->function, module, entry);
   return k;

@@ -175,6 +175,7 @@ std::string mib(double bytes) {
 // From the driver; on failure cached memory is returned first, then all pending work awaited.
 Pointer take(DevicePool& p, int device, size_t n) {
   Pointer a = 0;
+  CaptureRelaxed relaxed; // the memory is the graph's own, so that recording may go on
   int code = driver().MemAlloc(&a, n);
   if (code == kOutOfMemory && !is_capturing(device)) {
     ++p.stats.retries;

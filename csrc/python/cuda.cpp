@@ -65,12 +65,31 @@ FB_CUDA_FUNCTION(properties) {
   cuda::Gpu& g = cuda::gpu(device_arg(i));
   unsigned char uuid[16] = {};
   FB_CU(DeviceGetUuid, uuid, g.index);
-  return Py_BuildValue("{s:s,s:K,s:i,s:i,s:i,s:i,s:i,s:y#}", "name", g.name.c_str(), "total_memory",
-                       (unsigned long long)(g.memory), "major", g.major, "minor", g.minor,
-                       "multi_processor_count", g.multiprocessors,
-                       "max_threads_per_multi_processor", g.threads_per_multiprocessor,
-                       "shared_memory_per_block_optin", g.shared_optin, "uuid",
-                       reinterpret_cast<char*>(uuid), Py_ssize_t(sizeof uuid));
+  auto attribute = [&](int which) {
+    int v = 0;
+    return cuda::driver().DeviceGetAttribute(&v, which, g.index) == cuda::kSuccess ? v : 0;
+  };
+  constexpr int kSharedPerBlock = 8;
+  return Py_BuildValue(
+      "{s:s,s:K,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:y#}", "name", g.name.c_str(),
+      "total_memory", (unsigned long long)(g.memory), "major", g.major, "minor", g.minor,
+      "multi_processor_count", g.multiprocessors, "max_threads_per_multi_processor",
+      g.threads_per_multiprocessor, "shared_memory_per_block_optin", g.shared_optin,
+      "shared_memory_per_block", attribute(kSharedPerBlock), "shared_memory_per_multiprocessor",
+      attribute(cuda::kSharedPerMultiprocessor), "regs_per_multiprocessor",
+      attribute(cuda::kRegistersPerMultiprocessor), "L2_cache_size", attribute(cuda::kL2CacheBytes),
+      "is_integrated", attribute(cuda::kIntegrated), "uuid", reinterpret_cast<char*>(uuid),
+      Py_ssize_t(sizeof uuid));
+}
+FB_CUDA_FUNCTION(archs) { // that the compiler knows: [75, 80, ...]
+  int n = 0;
+  cuda::check(cuda::nvrtc().GetNumSupportedArchs(&n), "nvrtcGetNumSupportedArchs");
+  std::vector<int> known(size_t(n), 0);
+  cuda::check(cuda::nvrtc().GetSupportedArchs(known.data()), "nvrtcGetSupportedArchs");
+  Obj list(check(PyList_New(n)));
+  for (int i = 0; i < n; ++i)
+    PyList_SET_ITEM(list.get(), i, check(PyLong_FromLong(known[size_t(i)])));
+  return list.release();
 }
 FB_CUDA_FUNCTION(versions) { // of the libraries that are loaded now, loading them
   int driver = 0, major = 0, minor = 0;
@@ -137,6 +156,14 @@ FB_CUDA_FUNCTION(stream_query) {
   if (code != cuda::kNotReady) cuda::check(code, "cuStreamQuery");
   return PyBool_FromLong(code == cuda::kSuccess);
 }
+FB_CUDA_FUNCTION(stream_is_capturing) {
+  int i, status = 0;
+  unsigned long long s;
+  parse(args, "iK", &i, &s);
+  cuda::gpu(device_arg(i));
+  FB_CU(StreamIsCapturing, handle(s), &status);
+  return PyBool_FromLong(status != 0);
+}
 FB_CUDA_FUNCTION(stream_wait_event) {
   int i;
   unsigned long long s, e;
@@ -156,7 +183,11 @@ FB_CUDA_FUNCTION(event_create) {
 FB_CUDA_FUNCTION(event_destroy) {
   unsigned long long e;
   parse(args, "K", &e);
-  if (cuda::driver_problem().empty()) cuda::driver().EventDestroy(handle(e));
+  try {
+    cuda::driver().EventDestroy(handle(e));
+  } catch (const Error&) {
+    // In a forked child the event is its parent's.
+  }
   Py_RETURN_NONE;
 }
 FB_CUDA_FUNCTION(event_record) {
@@ -260,32 +291,6 @@ FB_CUDA_FUNCTION(is_pinned) {
   Tensor t = tensor_arg(o);
   return PyBool_FromLong(t.device().is_cpu() && cuda::is_pinned(t.bytes()));
 }
-FB_CUDA_FUNCTION(from_pointer) { // (pointer, nbytes, device, owner) -> uint8 tensor on a GPU
-  unsigned long long p, n;
-  int i;
-  PyObject* owner;
-  parse(args, "KKiO", &p, &n, &i, &owner);
-  Ref<Storage> s = Storage::borrow(handle(p), size_t(n), Obj::borrow(owner).release(), [](void* o) {
-    PyGILState_STATE gil = PyGILState_Ensure();
-    Py_DECREF(static_cast<PyObject*>(o));
-    PyGILState_Release(gil);
-  });
-  s->device = {DeviceType::Cuda, int8_t(device_arg(i))};
-  Tensor t = empty({}, DType::U8);
-  t.impl()->storage = s;
-  set_layout(*t.impl(), {int64_t(n)}, {1}, 0);
-  return wrap(t);
-}
-FB_CUDA_FUNCTION(pointer_device) { // of any device pointer, as the driver knows it
-  unsigned long long p;
-  parse(args, "K", &p);
-  cuda::gpu();
-  int ordinal = 0;
-  constexpr int kDeviceOrdinal = 9;
-  FB_CU(PointerGetAttribute, &ordinal, kDeviceOrdinal, p);
-  return PyLong_FromLong(ordinal);
-}
-
 // Graphs.
 constexpr const char* kGraphCapsule = "flambeau.cuda.graph";
 cuda::Graph* graph_arg(PyObject* o) {
@@ -293,12 +298,29 @@ cuda::Graph* graph_arg(PyObject* o) {
   if (!g) fail_set();
   return g;
 }
+using SharedPool = std::shared_ptr<cuda::PrivatePool>;
+constexpr const char* kPoolCapsule = "flambeau.cuda.pool";
+FB_CUDA_FUNCTION(graph_pool) { // (graph) -> its pool, () -> a new one
+  PyObject* o = nullptr;
+  parse(args, "|O", &o);
+  auto pool = std::make_unique<SharedPool>(o ? graph_arg(o)->pool()
+                                             : cuda::make_private_pool(cuda::current_device()));
+  return PyCapsule_New(pool.release(), kPoolCapsule, [](PyObject* c) {
+    delete static_cast<SharedPool*>(PyCapsule_GetPointer(c, kPoolCapsule));
+  });
+}
 FB_CUDA_FUNCTION(graph_begin) {
   int i, mode;
   PyObject* shared;
   parse(args, "iiO", &i, &mode, &shared);
+  SharedPool pool;
+  if (shared != Py_None) {
+    auto* p = static_cast<SharedPool*>(PyCapsule_GetPointer(shared, kPoolCapsule));
+    if (!p) fail_set();
+    pool = *p;
+  }
   auto g = std::make_unique<cuda::Graph>(device_arg(i));
-  g->begin(mode, shared == Py_None ? nullptr : graph_arg(shared));
+  g->begin(mode, std::move(pool));
   return PyCapsule_New(g.release(), kGraphCapsule, [](PyObject* c) {
     delete static_cast<cuda::Graph*>(PyCapsule_GetPointer(c, kGraphCapsule));
   });
@@ -338,20 +360,46 @@ FB_CUDA_FUNCTION(compiled_kernels) {
 }
 
 #define FB_ENTRY(name) {"_cuda_" #name, name, METH_VARARGS, nullptr}
-PyMethodDef functions[] = {
-    FB_ENTRY(problem),           FB_ENTRY(device_count),       FB_ENTRY(current_device),
-    FB_ENTRY(initialized),       FB_ENTRY(set_device),         FB_ENTRY(properties),
-    FB_ENTRY(versions),          FB_ENTRY(can_access_peer),    FB_ENTRY(synchronize),
-    FB_ENTRY(stream_create),     FB_ENTRY(default_stream),     FB_ENTRY(current_stream),
-    FB_ENTRY(set_stream),        FB_ENTRY(stream_synchronize), FB_ENTRY(stream_query),
-    FB_ENTRY(stream_wait_event), FB_ENTRY(event_create),       FB_ENTRY(event_destroy),
-    FB_ENTRY(event_record),      FB_ENTRY(event_query),        FB_ENTRY(event_synchronize),
-    FB_ENTRY(event_elapsed),     FB_ENTRY(memory_stats),       FB_ENTRY(memory_summary),
-    FB_ENTRY(reset_peak),        FB_ENTRY(empty_cache),        FB_ENTRY(mem_get_info),
-    FB_ENTRY(record_stream),     FB_ENTRY(pin_memory),         FB_ENTRY(is_pinned),
-    FB_ENTRY(from_pointer),      FB_ENTRY(pointer_device),     FB_ENTRY(graph_begin),
-    FB_ENTRY(graph_end),         FB_ENTRY(graph_replay),       FB_ENTRY(is_capturing),
-    FB_ENTRY(setting),           FB_ENTRY(compiled_kernels),   {nullptr, nullptr, 0, nullptr}};
+PyMethodDef functions[] = {FB_ENTRY(problem),
+                           FB_ENTRY(device_count),
+                           FB_ENTRY(current_device),
+                           FB_ENTRY(initialized),
+                           FB_ENTRY(set_device),
+                           FB_ENTRY(properties),
+                           FB_ENTRY(versions),
+                           FB_ENTRY(archs),
+                           FB_ENTRY(can_access_peer),
+                           FB_ENTRY(synchronize),
+                           FB_ENTRY(stream_create),
+                           FB_ENTRY(default_stream),
+                           FB_ENTRY(current_stream),
+                           FB_ENTRY(set_stream),
+                           FB_ENTRY(stream_synchronize),
+                           FB_ENTRY(stream_query),
+                           FB_ENTRY(stream_is_capturing),
+                           FB_ENTRY(stream_wait_event),
+                           FB_ENTRY(event_create),
+                           FB_ENTRY(event_destroy),
+                           FB_ENTRY(event_record),
+                           FB_ENTRY(event_query),
+                           FB_ENTRY(event_synchronize),
+                           FB_ENTRY(event_elapsed),
+                           FB_ENTRY(memory_stats),
+                           FB_ENTRY(memory_summary),
+                           FB_ENTRY(reset_peak),
+                           FB_ENTRY(empty_cache),
+                           FB_ENTRY(mem_get_info),
+                           FB_ENTRY(record_stream),
+                           FB_ENTRY(pin_memory),
+                           FB_ENTRY(is_pinned),
+                           FB_ENTRY(graph_pool),
+                           FB_ENTRY(graph_begin),
+                           FB_ENTRY(graph_end),
+                           FB_ENTRY(graph_replay),
+                           FB_ENTRY(is_capturing),
+                           FB_ENTRY(setting),
+                           FB_ENTRY(compiled_kernels),
+                           {nullptr, nullptr, 0, nullptr}};
 
 } // namespace
 

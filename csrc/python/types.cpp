@@ -1,12 +1,15 @@
 // dtype, device, Size and the conversions between Python values and C++ ones.
 #include <cmath>
+#include <vector>
 
+#include "../cuda/device.h"
 #include "py.h"
 
 namespace flambeau::py {
 
 PyTypeObject *DTypeType, *DeviceType_, *SizeType;
 static PyObject* dtype_objects[kDTypes];
+static PyObject* out_of_memory; // flambeau.OutOfMemoryError
 
 void fail_set() { throw Error(ErrorKind::Python, ""); }
 
@@ -22,7 +25,7 @@ void set_exception() {
     case ErrorKind::Value: type = PyExc_ValueError; break;
     case ErrorKind::Index: type = PyExc_IndexError; break;
     case ErrorKind::NotImplemented: type = PyExc_NotImplementedError; break;
-    case ErrorKind::Memory: type = PyExc_MemoryError; break;
+    case ErrorKind::Memory: type = out_of_memory; break;
     case ErrorKind::Overflow: type = PyExc_OverflowError; break;
     case ErrorKind::Buffer: type = PyExc_BufferError; break;
     case ErrorKind::ZeroDivision: type = PyExc_ZeroDivisionError; break;
@@ -162,8 +165,41 @@ static PyObject* device_index(PyObject* self, void*) {
 static PyObject* device_reduce(PyObject* self, PyObject*) {
   return Py_BuildValue("O(N)", DeviceType_, device_str(self));
 }
-static PyObject* device_enter(PyObject* self, PyObject*) { return Obj::borrow(self).release(); }
-static PyObject* device_exit(PyObject*, PyObject*) { Py_RETURN_NONE; }
+// `with device:` makes it the default one inside.
+static thread_local std::vector<Device> default_devices{Device{}};
+Device default_device() { return default_devices.back(); }
+static PyObject* device_enter(PyObject* self, PyObject*) {
+  FB_TRY
+  default_devices.push_back(reinterpret_cast<PyDevice*>(self)->value);
+  return Obj::borrow(self).release();
+  FB_CATCH(nullptr)
+}
+static PyObject* device_exit(PyObject*, PyObject*) {
+  if (default_devices.size() > 1) default_devices.pop_back();
+  Py_RETURN_NONE;
+}
+static PyObject* f_get_default_device(PyObject*, PyObject*) {
+  FB_TRY
+  Device d = default_device();
+  if (d.is_cuda() && d.index < 0) d.index = int8_t(cuda::current_device());
+  return wrap(d);
+  FB_CATCH(nullptr)
+}
+static PyObject* f_set_default_device(PyObject*, PyObject* o) {
+  FB_TRY
+  Device d;
+  FB_CHECK_TYPE(o == Py_None || device_from(o, d),
+                "set_default_device() takes a device, its name or None, not ", Py_TYPE(o)->tp_name);
+  default_devices.front() = d;
+  Py_RETURN_NONE;
+  FB_CATCH(nullptr)
+}
+static PyMethodDef device_functions[] = {
+    {"get_default_device", f_get_default_device, METH_NOARGS,
+     "The device on which tensors are made when none is given."},
+    {"set_default_device", f_set_default_device, METH_O,
+     "Sets, for this thread, the device on which tensors are made when none is given."},
+    {nullptr, nullptr, 0, nullptr}};
 static PyGetSetDef device_getset[] = {
     {"type", device_type, nullptr, "'cpu', 'cuda' or 'meta'", nullptr},
     {"index", device_index, nullptr, "its number, or None", nullptr},
@@ -367,6 +403,13 @@ Tensor operand_from(PyObject* o) {
 }
 
 void add_types(PyObject* m) {
+  // PyTorch's scripts catch a RuntimeError, Python's own a MemoryError.
+  Obj kinds(Py_BuildValue("(OO)", PyExc_RuntimeError, PyExc_MemoryError));
+  out_of_memory = check(PyErr_NewExceptionWithDoc(
+      "flambeau.OutOfMemoryError", "Raised when a device has no memory left for a tensor.",
+      kinds.get(), nullptr));
+  check(PyModule_AddObjectRef(m, "OutOfMemoryError", out_of_memory));
+  check(PyModule_AddFunctions(m, device_functions));
   DTypeType = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&dtype_spec)));
   DeviceType_ = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&device_spec)));
   Obj bases(Py_BuildValue("(O)", &PyTuple_Type));

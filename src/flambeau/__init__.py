@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 
 _LAZY_MODULES = frozenset(
     (
+        "accelerator",
         "amp",
         "autograd",
         "backends",
@@ -62,6 +63,11 @@ _LAZY_NAMES = {
     "finfo": "_info",
     "iinfo": "_info",
     "autocast": "amp",
+    "get_autocast_dtype": "amp",
+    "is_autocast_cache_enabled": "amp",
+    "is_autocast_enabled": "amp",
+    "set_autocast_dtype": "amp",
+    "set_autocast_enabled": "amp",
     "compile": "compiler",
     "set_anomaly_enabled": "autograd",
     "is_anomaly_enabled": "autograd",
