@@ -6,6 +6,7 @@
 
 #include "../autograd/node.h"
 #include "../core/elementwise.h"
+#include "autocast.h"
 #include "py.h"
 #include <structmember.h>
 
@@ -46,6 +47,9 @@ struct Signature {
   std::vector<Param> params;
   int positional = 0;
   bool tuple_result = false, list_result = false;
+  bool makes = false; // takes no tensor but a device: makes one on the default device
+  bool casts = false; // autocast changes its arguments
+  Casts autocast;
   std::vector<std::string> result_names;
   PyTypeObject* result_type = nullptr; // a named tuple
   std::string text;
@@ -172,6 +176,15 @@ Signature read_signature(const FunctionRow& row) {
     }
     r.take(",");
   }
+  for (const Param& p : sig.params) {
+    if (p.type == Type::Device) sig.makes = true;
+    if (p.type == Type::Tensor || p.type == Type::Operand || p.type == Type::Tensors) {
+      sig.makes = false;
+      break;
+    }
+  }
+  sig.autocast = casts_of(row.schema.substr(0, row.schema.find('(')));
+  sig.casts = sig.autocast.cpu != Cast::None || sig.autocast.cuda != Cast::None;
   if (r.take("->")) {
     if (r.take("(")) {
       sig.tuple_result = true;
@@ -390,6 +403,7 @@ bool parse(const Signature& sig, PyObject* const* args, Py_ssize_t n, PyObject* 
     }
     if (p.required) return false;
     use_default(p, all.list[i], all);
+    if (p.type == Type::Device && sig.makes) all.list[i].device = default_device();
   }
   // Of two operands one must be a tensor.
   if (!all.held.empty()) {
@@ -482,6 +496,9 @@ Value inplace_by_copy(const Signature& sig, Args& all, const std::string& name) 
 
 PyObject* run(FunctionObject* f, const Signature& sig, Args& all) {
   all.context = sig.row->context;
+  if (autocast_on && sig.casts && f->form == Form::Plain && !all.out.defined() && all.outs.empty())
+      [[unlikely]]
+    autocast_args(sig.autocast, all);
   bool native = sig.row->forms & kNative;
   if (f->form == Form::Inplace) {
     if (native) {

@@ -118,7 +118,9 @@ PyMODINIT_FUNC PyInit__C() {
     add_generator(m.get());
     add_autograd(m.get());
     add_numpy(m.get());
+    add_dlpack(m.get());
     add_cuda(m.get());
+    add_autocast(m.get());
     add_functions(m.get());
     return m.release();
   } catch (...) {

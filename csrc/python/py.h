@@ -3,6 +3,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <optional>
+
 #include "../core/registry.h"
 #include "../core/tensor.h"
 
@@ -84,7 +86,12 @@ bool index_from(PyObject* o, int64_t& out); // integers and objects with __index
 bool dtype_from(PyObject* o, DType& out);
 bool device_from(PyObject* o, Device& out); // may throw on a bad name
 bool dims_from(PyObject* o, Dims& out);     // tuples and lists of integers
-Tensor tensor_from_data(PyObject* data, OptDType dtype, Device device, bool copy);
+using OptDevice = std::optional<Device>;
+// Without a device a tensor stays where it is, and values go to the default device.
+Tensor tensor_from_data(PyObject* data, OptDType dtype, OptDevice device, bool copy);
+// A tensor on the GPU memory of an object with __cuda_array_interface__; undefined for others.
+Tensor from_cuda_array(PyObject* o, bool copy);
+Device default_device(); // of this thread: where tensors are made when nothing says otherwise
 Tensor operand_from(PyObject* o); // a tensor, or a number as a weak one; else undefined
 
 PyObject* get_item(const Tensor& self, PyObject* index);
@@ -103,10 +110,13 @@ void add_generator(PyObject* module);
 void add_functions(PyObject* module);
 void add_autograd(PyObject* module);
 void add_numpy(PyObject* module);
+void add_dlpack(PyObject* module);
+void add_autocast(PyObject* module);
 void add_cuda(PyObject* module);
 extern PyMethodDef tensor_methods[];
 extern PyMethodDef autograd_tensor_methods[];
 extern PyMethodDef bridge_tensor_methods[];
+extern PyMethodDef dlpack_tensor_methods[];
 extern PyGetSetDef tensor_getset[];
 int traverse_autograd(TensorImpl* t, visitproc visit, void* arg);
 

@@ -2,6 +2,7 @@
 #include "../autograd/node.h"
 #include "../core/elementwise.h"
 #include "../cuda/launch.h"
+#include "autocast.h"
 #include "py.h"
 #include <structmember.h>
 
@@ -64,7 +65,7 @@ int clear(PyObject* self) {
 // Tensor(5, 3), Tensor([..]), Tensor(other)
 PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   FB_TRY
-  Device device;
+  Device device = default_device();
   if (kwargs) {
     PyObject* d = PyDict_GetItemString(kwargs, "device");
     if (d && d != Py_None && !device_from(d, device)) fail(ErrorKind::Type, "Tensor(): bad device");
@@ -169,7 +170,16 @@ PyObject* inplace_slot(PyObject* a, PyObject* b, const char* name) {
 
 PyObject* nb_add(PyObject* a, PyObject* b) { return binary_slot<op_add>(a, b, "add"); }
 PyObject* nb_mul(PyObject* a, PyObject* b) { return binary_slot<op_mul>(a, b, "mul"); }
-PyObject* nb_div(PyObject* a, PyObject* b) { return binary_slot<op_div>(a, b, "div"); }
+PyObject* nb_div(PyObject* a, PyObject* b) {
+  // number / tensor is reciprocal(tensor) * number, and that autocast runs in float32.
+  if (autocast_on && !is_tensor(a)) {
+    FB_TRY
+    Obj wide(check(wrap(autocast_wide(tensor_of(b)))));
+    return binary_slot<op_div>(a, wide.get(), "div");
+    FB_CATCH(nullptr)
+  }
+  return binary_slot<op_div>(a, b, "div");
+}
 #define FB_SLOT(fn, name) \
   PyObject* fn(PyObject* a, PyObject* b) { return by_name_slot(a, b, name); }
 FB_SLOT(nb_sub, "sub")
@@ -379,6 +389,9 @@ int set_grad(PyObject* self, PyObject* v, void*) {
   Tensor g = tensor_of(v);
   FB_CHECK(g.dtype() == t.dtype(), "assigned grad has data of a different type: ", g.dtype(),
            ", expected ", t.dtype());
+  FB_CHECK(g.device() == t.device(),
+           "assigned grad has data located on a different device: ", g.device(), ", expected ",
+           t.device());
   FB_CHECK(g.shape() == t.shape(), "assigned grad has data of a different size: ", g.shape(),
            ", expected ", t.shape());
   t.make_meta().grad = g;
@@ -774,7 +787,7 @@ void add_tensor_type(PyObject* m) {
   TensorImpl::py_release = [](void* o) { Py_DECREF(static_cast<PyObject*>(o)); };
   TensorType = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&spec)));
   PyObject* type = reinterpret_cast<PyObject*>(TensorType);
-  for (PyMethodDef* list : {autograd_tensor_methods, bridge_tensor_methods})
+  for (PyMethodDef* list : {autograd_tensor_methods, bridge_tensor_methods, dlpack_tensor_methods})
     for (PyMethodDef* d = list; d->ml_name; ++d)
       check(PyObject_SetAttrString(type, d->ml_name, check(PyDescr_NewMethod(TensorType, d))));
   check(PyModule_AddObjectRef(m, "Tensor", type));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flambeau as fb
 
+from .._autocast import in_float32
 from ._register import composite
 from ._util import wrap_dim
 
@@ -63,6 +64,7 @@ def diagflat(input, offset=0):
 
 
 @composite(method=True)
+@in_float32("cpu")
 def trace(input):
     """Sum of the main diagonal of a matrix; integers sum to int64."""
     if input.dim() != 2:

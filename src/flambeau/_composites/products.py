@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flambeau as fb
 
+from .._autocast import in_float32, in_narrow, in_widest
 from ._register import composite
 from ._util import as_inexact, inexact, star, wrap_dim
 
@@ -25,6 +26,7 @@ def kron(input, other):
 
 
 @composite(out=True)
+@in_widest("cuda")
 def tensordot(a, b, dims=2):
     """Contract dims of `a` with dims of `b`: an int (last of a, first of b) or two lists.
 
@@ -108,6 +110,7 @@ def chain_matmul(*matrices):
 
 
 @composite(method=True, inplace=True, out=True)
+@in_narrow("cpu", "cuda")
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """`beta * input + alpha * sum_b batch1[b] @ batch2[b]`."""
     for name, b in (("batch1", batch1), ("batch2", batch2)):
@@ -133,6 +136,7 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
 
 
 @composite(method=True)
+@in_float32("cuda")
 def dist(input, other, p=2):
     """p-norm of `input - other`, 0-d."""
     return fb.norm(as_inexact(input - other), p)
@@ -148,6 +152,7 @@ def _euclid(x1, x2):
 
 
 @composite()
+@in_float32("cpu", "cuda")
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """p-norm distances between the rows of `(..., P, M)` and `(..., R, M)`: `(..., P, R)`.
 
@@ -189,6 +194,7 @@ def _row_norm(d, p):
 
 
 @composite()
+@in_float32("cuda")
 def pdist(input, p=2.0):
     """p-norm distances between all pairs of rows of `(N, M)`: `(N * (N - 1) / 2,)`."""
     if input.dim() != 2:
@@ -215,6 +221,7 @@ def cross(input, other, dim=None):
 
 
 @composite(method=True, inplace=True, out=True)
+@in_float32("cuda")
 def renorm(input, p, dim, maxnorm):
     """Slices of `input` along `dim` scaled down so that their p-norm is at most `maxnorm`."""
     if p <= 0:

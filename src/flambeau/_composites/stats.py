@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flambeau as fb
 
+from .._autocast import in_float32
 from ._register import composite
 from ._util import as_inexact, named, real_dtype, wrap_dim
 
@@ -80,6 +81,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, ignore_nan):
 
 
 @composite(method=True, out=True)
+@in_float32("cpu")
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """The q-th quantiles (0..1) over all elements or along `dim`; q's dim comes first.
 
@@ -91,6 +93,7 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
 
 
 @composite(method=True, out=True)
+@in_float32("cpu")
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """`quantile` over the elements that are not NaN."""
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)

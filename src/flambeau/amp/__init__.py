@@ -6,7 +6,10 @@ from .autocast_mode import (
     custom_fwd,
     get_autocast_dtype,
     is_autocast_available,
+    is_autocast_cache_enabled,
     is_autocast_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
 )
 from .grad_scaler import GradScaler
 

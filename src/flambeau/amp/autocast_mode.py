@@ -1,4 +1,4 @@
-"""autocast: run matrix products and convolutions in a narrower type."""
+"""autocast: run matrix products and convolutions in a narrower type, losses in a wide one."""
 
 from __future__ import annotations
 
@@ -10,32 +10,26 @@ import flambeau
 from flambeau import _C
 
 _DEVICES = ("cpu", "cuda")
-_state = threading.local()
+_depth = threading.local()  # of nested contexts: leaving the outermost one drops cached weights
 
 
-def _frames() -> dict:
-    """Return, for each device of this thread, ``(enabled, dtype)``."""
-    if not hasattr(_state, "frames"):
-        _state.frames = {"cpu": (False, flambeau.bfloat16), "cuda": (False, flambeau.float16)}
-    return _state.frames
-
-
-def _set(device: str, enabled: bool, dtype) -> None:
-    _frames()[device] = (enabled, dtype)
-    hook = getattr(_C, "_set_autocast", None)
-    if hook is not None:
-        hook(device, enabled, dtype)
+def _known(device: str) -> str:
+    kind = device.partition(":")[0]
+    if kind not in _DEVICES:
+        raise RuntimeError(
+            f"User specified an unsupported autocast device_type '{device}'; "
+            f"it must be one of {', '.join(_DEVICES)}"
+        )
+    return kind
 
 
 def is_autocast_available(device_type: str) -> bool:
-    """Return whether the core can cast on this device.
+    """Return whether autocast can run on this device.
 
     >>> import flambeau as fb
-    >>> fb.amp.is_autocast_available("cuda") in (True, False)
+    >>> fb.amp.is_autocast_available("cpu")
     True
     """
-    if getattr(_C, "_set_autocast", None) is None:
-        return False
     return device_type == "cpu" or (device_type == "cuda" and flambeau.cuda.is_available())
 
 
@@ -46,7 +40,7 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
     >>> fb.amp.is_autocast_enabled("cpu")
     False
     """
-    return _frames()[device_type][0]
+    return _C._get_autocast(_known(device_type))[0]
 
 
 def get_autocast_dtype(device_type: str):
@@ -56,20 +50,56 @@ def get_autocast_dtype(device_type: str):
     >>> fb.amp.get_autocast_dtype("cpu") == fb.bfloat16
     True
     """
-    return _frames()[device_type][1]
+    return _C._get_autocast(_known(device_type))[1]
+
+
+def is_autocast_cache_enabled() -> bool:
+    """Return whether narrow copies of weights are kept until the outermost context ends.
+
+    >>> import flambeau as fb
+    >>> fb.is_autocast_cache_enabled()
+    True
+    """
+    return _C._get_autocast("cpu")[2]
+
+
+def set_autocast_enabled(device_type, enabled=None) -> None:
+    """Switch autocast on or off for a device of this thread, without a context.
+
+    >>> import flambeau as fb
+    >>> fb.set_autocast_enabled("cpu", False)
+    """
+    if enabled is None:  # PyTorch's older form: set_autocast_enabled(True) is of the GPU
+        device_type, enabled = "cuda", device_type
+    _, dtype, cached = _C._get_autocast(_known(device_type))
+    _C._set_autocast(device_type, enabled, dtype, cached)
+
+
+def set_autocast_dtype(device_type: str, dtype) -> None:
+    """Choose the narrow dtype of a device of this thread.
+
+    >>> import flambeau as fb
+    >>> fb.set_autocast_dtype("cpu", fb.bfloat16)
+    """
+    enabled, _, cached = _C._get_autocast(_known(device_type))
+    _C._set_autocast(device_type, enabled, dtype, cached)
 
 
 class autocast:
     """Context manager and decorator that runs chosen operations in ``dtype``.
 
-    With ``enabled=False`` it does nothing (and switches off an outer one). Asked for a GPU that
-    is not there, it warns and does nothing. RuntimeError for an unknown device;
-    NotImplementedError on entering it for a device on which the core cannot cast.
+    Matrix products, convolutions and attention take the narrow dtype, losses and (on a GPU)
+    sums, powers and exponentials take float32; everything else computes in the dtype it is given.
+    The lists are PyTorch's. Weights are converted once and kept until the outermost context ends
+    (``cache_enabled``). Backward runs in the dtypes of the forward and belongs outside the context.
+    With ``enabled=False`` an outer context is off inside. Asked for a GPU that is not there, it
+    warns and does nothing. RuntimeError for an unknown device.
 
     >>> import flambeau as fb
-    >>> with fb.amp.autocast("cpu", enabled=False):
-    ...     (fb.ones(2, 2) @ fb.ones(2, 2)).dtype == fb.float32
-    True
+    >>> a = fb.ones(2, 2)
+    >>> with fb.autocast("cpu", dtype=fb.bfloat16):
+    ...     (a @ a).dtype, (a + a).dtype
+    (flambeau.bfloat16, flambeau.float32)
     """
 
     def __init__(
@@ -77,12 +107,7 @@ class autocast:
     ):
         if not isinstance(device_type, str):
             raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
-        device_type = device_type.partition(":")[0]
-        if device_type not in _DEVICES:
-            raise RuntimeError(
-                f"User specified an unsupported autocast device_type '{device_type}'; "
-                f"it must be one of {', '.join(_DEVICES)}"
-            )
+        device_type = _known(device_type)
         if device_type == "cuda" and enabled and not flambeau.cuda.is_available():
             warnings.warn(
                 "User provided device_type of 'cuda', but CUDA is not available. Disabling",
@@ -98,22 +123,21 @@ class autocast:
                 stacklevel=2,
             )
             enabled = False
-        self._enabled = enabled
+        self._enabled = bool(enabled)
+        self._cached = is_autocast_cache_enabled() if cache_enabled is None else cache_enabled
         self._outer: list = []
 
     def __enter__(self) -> autocast:
-        if self._enabled and not is_autocast_available(self.device):
-            raise NotImplementedError(
-                f"autocast: this build cannot run operations on '{self.device}' in "
-                f"{self.fast_dtype}; pass enabled=False, or convert the model with "
-                "model.to(dtype)"
-            )
-        self._outer.append(_frames()[self.device])
-        _set(self.device, self._enabled, self.fast_dtype)
+        self._outer.append(_C._get_autocast(self.device))
+        _depth.value = getattr(_depth, "value", 0) + 1
+        _C._set_autocast(self.device, self._enabled, self.fast_dtype, self._cached)
         return self
 
     def __exit__(self, *exc_info) -> None:
-        _set(self.device, *self._outer.pop())
+        _C._set_autocast(self.device, *self._outer.pop())
+        _depth.value -= 1
+        if _depth.value == 0:
+            _C.clear_autocast_cache()
 
     def __call__(self, function):
         @functools.wraps(function)

@@ -14,7 +14,8 @@ class GradScaler:
 
     The factor falls by ``backoff_factor`` after an infinite or NaN gradient and grows by
     ``growth_factor`` after ``growth_interval`` steps without one. With ``enabled=False`` all
-    methods pass through. Micikevicius et al., "Mixed precision training" (2018).
+    methods pass through. Factor and overflow flags live on the device: only `step` waits for it.
+    Micikevicius et al., "Mixed precision training" (2018).
 
     >>> import flambeau as fb
     >>> w = fb.ones(1, requires_grad=True)
@@ -47,19 +48,30 @@ class GradScaler:
             raise AssertionError(f"The backoff factor must be < 1.0, got {backoff_factor}")
         self._device = device
         self._enabled = enabled
-        self._scale = init_scale
+        self._init_scale = init_scale
+        self._scale = None  # a tensor on the device, made when first needed
         self._growth_factor = growth_factor
         self._backoff_factor = backoff_factor
         self._growth_interval = growth_interval
-        self._growth_tracker = 0
+        self._init_growth_tracker = 0
+        self._growth_tracker = None  # good steps since the last change, also a tensor
         self._optimizers: dict = {}
+
+    def _state(self):
+        """The factor and the count of good steps, on the device: changed without waiting for it."""
+        if self._scale is None:
+            self._scale = flambeau.tensor(float(self._init_scale), device=self._device)
+            self._growth_tracker = flambeau.tensor(
+                self._init_growth_tracker, dtype=flambeau.int32, device=self._device
+            )
+        return self._scale, self._growth_tracker
 
     def scale(self, outputs):
         """Return ``outputs``, a Tensor or an iterable of Tensors, times the factor."""
         if not self._enabled:
             return outputs
         if isinstance(outputs, flambeau.Tensor):
-            return outputs * self._scale
+            return outputs * self._state()[0].to(outputs.device)
         if isinstance(outputs, (list, tuple)):
             return type(outputs)(self.scale(o) for o in outputs)
         if hasattr(outputs, "__iter__"):
@@ -69,7 +81,7 @@ class GradScaler:
         )
 
     def _note_of(self, optimizer) -> dict:
-        return self._optimizers.setdefault(id(optimizer), {"stage": _READY, "overflow": None})
+        return self._optimizers.setdefault(id(optimizer), {"stage": _READY, "overflow": []})
 
     def unscale_(self, optimizer) -> None:
         """Divide the gradients of ``optimizer`` by the factor, say before clipping them.
@@ -86,7 +98,9 @@ class GradScaler:
             )
         if note["stage"] == _STEPPED:
             raise RuntimeError("unscale_() is being called after step().")
-        overflow, factor = False, 1.0 / self._scale
+        # The division is done in double precision and rounded once.
+        factor = self._state()[0].double().reciprocal().float()
+        factors, finite = {}, {}
         with flambeau.no_grad():
             for group in optimizer.param_groups:
                 for p in group["params"]:
@@ -94,9 +108,12 @@ class GradScaler:
                         continue
                     if p.grad.dtype == flambeau.float16:
                         raise ValueError("Attempting to unscale FP16 gradients.")
-                    p.grad.mul_(factor)
-                    overflow = overflow or not bool(flambeau.isfinite(p.grad).all())
-        note["overflow"] = overflow
+                    where = p.grad.device
+                    if where not in factors:
+                        factors[where] = factor.to(where)
+                    p.grad.mul_(factors[where])
+                    finite.setdefault(where, []).append(flambeau.isfinite(p.grad).all())
+        note["overflow"] = [flambeau.stack(f).all().logical_not() for f in finite.values()]
         note["stage"] = _UNSCALED
 
     def step(self, optimizer, *args, **kwargs):
@@ -116,7 +133,10 @@ class GradScaler:
         if note["stage"] == _READY:
             self.unscale_(optimizer)
         note["stage"] = _STEPPED
-        return None if note["overflow"] else optimizer.step(*args, **kwargs)
+        # The one place that waits for the device: whether to step is decided here.
+        if any(bool(o) for o in note["overflow"]):
+            return None
+        return optimizer.step(*args, **kwargs)
 
     def update(self, new_scale=None) -> None:
         """Adapt the factor after the steps of this iteration, or set it to ``new_scale``.
@@ -125,20 +145,23 @@ class GradScaler:
         """
         if not self._enabled:
             return
+        scale, tracker = self._state()
         if new_scale is not None:
-            self._scale = float(new_scale)
+            scale.copy_(flambeau.as_tensor(new_scale, dtype=flambeau.float32))
         else:
-            seen = [n["overflow"] for n in self._optimizers.values() if n["overflow"] is not None]
+            seen = [o for n in self._optimizers.values() for o in n["overflow"]]
             if not seen:
                 raise AssertionError("No inf checks were recorded prior to update.")
-            if any(seen):
-                self._scale *= self._backoff_factor
-                self._growth_tracker = 0
-            else:
-                self._growth_tracker += 1
-                if self._growth_tracker == self._growth_interval:
-                    self._scale *= self._growth_factor
-                    self._growth_tracker = 0
+            bad = seen[0].to(scale.device)
+            for o in seen[1:]:
+                bad = bad.logical_or(o.to(scale.device))
+            good = tracker + 1
+            grow = good == self._growth_interval
+            grown = scale * self._growth_factor
+            grown = flambeau.where(flambeau.isfinite(grown), grown, scale)
+            kept = flambeau.where(grow, grown, scale)
+            scale.copy_(flambeau.where(bad, scale * self._backoff_factor, kept))
+            tracker.copy_(good.masked_fill(bad.logical_or(grow), 0))
         self._optimizers.clear()
 
     def is_enabled(self) -> bool:
@@ -147,7 +170,9 @@ class GradScaler:
 
     def get_scale(self) -> float:
         """Return the factor; 1.0 when disabled."""
-        return float(self._scale) if self._enabled else 1.0
+        if not self._enabled:
+            return 1.0
+        return float(self._init_scale if self._scale is None else self._scale)
 
     def get_growth_factor(self) -> float:
         """Return the factor's growth."""
@@ -173,6 +198,11 @@ class GradScaler:
         """Set the number of good steps before the factor grows."""
         self._growth_interval = new_interval
 
+    def _get_growth_tracker(self) -> int:
+        if self._growth_tracker is None:
+            return self._init_growth_tracker
+        return int(self._growth_tracker)
+
     def state_dict(self) -> dict:
         """Return the state, empty when disabled."""
         if not self._enabled:
@@ -182,7 +212,7 @@ class GradScaler:
             "growth_factor": self._growth_factor,
             "backoff_factor": self._backoff_factor,
             "growth_interval": self._growth_interval,
-            "_growth_tracker": self._growth_tracker,
+            "_growth_tracker": self._get_growth_tracker(),
         }
 
     def load_state_dict(self, state_dict: dict) -> None:
@@ -194,8 +224,9 @@ class GradScaler:
                 "The source state dict is empty, possibly because it was saved from a disabled "
                 "instance of GradScaler."
             )
-        self._scale = float(state_dict["scale"])
+        self._init_scale, self._scale = float(state_dict["scale"]), None
         self._growth_factor = state_dict["growth_factor"]
         self._backoff_factor = state_dict["backoff_factor"]
         self._growth_interval = state_dict["growth_interval"]
-        self._growth_tracker = state_dict["_growth_tracker"]
+        self._init_growth_tracker = int(state_dict["_growth_tracker"])
+        self._growth_tracker = None

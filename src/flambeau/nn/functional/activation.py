@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._autocast import in_narrow
 
 from ._common import put_in_place, vector_norm
 
@@ -20,6 +21,7 @@ logsigmoid = _C.logsigmoid
 _SELU = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
 
 
+@in_narrow("cpu", "cuda")
 def prelu(input, weight):
     """x where x > 0, else weight x; ``weight`` has one value, or one for each channel (dim 1).
 

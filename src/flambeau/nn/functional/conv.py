@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._autocast import in_widest
 
 from ._common import ntuple
 
@@ -28,6 +29,7 @@ def conv_tbc(input, weight, bias, pad=0):
     return out.permute(2, 0, 1)
 
 
+@in_widest("cuda")
 def bilinear(input1, input2, weight, bias=None):
     """x1 A x2 + b for each output: (*, in1), (*, in2), (out, in1, in2) to (*, out).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import flambeau as fb
+from flambeau._autocast import in_float32
 
 from ._common import check_reduction
 
@@ -82,6 +83,7 @@ def _negative_log_likelihood(log_probs, targets, input_lengths, target_lengths, 
     return fb.where(impossible, float("inf"), loss)
 
 
+@in_float32("cpu", "cuda")
 def ctc_loss(
     log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean",
     zero_infinity=False,

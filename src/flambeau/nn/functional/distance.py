@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import flambeau as fb
+from flambeau._autocast import in_float32
 
 from ._common import vector_norm
 
 
+@in_float32("cuda")
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along ``dim``; the inputs broadcast.
 
@@ -32,6 +34,7 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     return vector_norm(x1 - x2 + eps, p, -1, keepdim)
 
 
+@in_float32("cuda")
 def pdist(input, p=2.0):
     """The p-distances of all pairs of rows i < j of (N, M): N (N - 1) / 2 values.
 

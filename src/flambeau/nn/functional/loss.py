@@ -6,6 +6,7 @@ import math
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._autocast import in_float32
 
 from ._common import check_reduction, legacy_reduction, reduce_loss, shape_text
 
@@ -107,6 +108,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     return reduce_loss(loss, reduction)  # PyTorch's mean counts elements here, not weights
 
 
+@in_float32("cpu", "cuda")
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """target (log target - input), with log-probabilities as ``input``; reduced.
 
@@ -134,6 +136,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     return reduce_loss(loss, reduction)
 
 
+@in_float32("cpu")
 def binary_cross_entropy(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean"
 ):
@@ -148,6 +151,12 @@ def binary_cross_entropy(
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
     check_reduction(reduction)
+    if _C._autocast_on() and input.is_cuda and _C._get_autocast("cuda")[0]:
+        raise RuntimeError(
+            "binary_cross_entropy and BCELoss are unsafe to autocast: probabilities in float16 "
+            "have lost what the logarithm needs. Leave out the sigmoid and use "
+            "binary_cross_entropy_with_logits or BCEWithLogitsLoss"
+        )
     if target.shape != input.shape:
         raise ValueError(
             f"binary_cross_entropy: Using a target size ({shape_text(target)}) that is different "
@@ -181,6 +190,7 @@ def _log_cut(p, least):
     return fb.where(fine, fb.where(fine, p, 1.0).log(), value + (p - p.detach()) * 1e12)
 
 
+@in_float32("cpu", "cuda")
 def binary_cross_entropy_with_logits(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
 ):
@@ -274,6 +284,7 @@ def linear_cross_entropy(
     )  # fmt: skip
 
 
+@in_float32("cpu", "cuda")
 def poisson_nll_loss(
     input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None,
     reduction="mean",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._autocast import in_float32
 
 from ._common import legacy_reduction, reduce_loss, shape_text
 from .distance import pairwise_distance
@@ -13,6 +14,7 @@ def _flags(size_average, reduce, reduction):
     return legacy_reduction(size_average, reduce, reduction)
 
 
+@in_float32("cpu", "cuda")
 def margin_ranking_loss(
     input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"
 ):
@@ -33,6 +35,7 @@ def margin_ranking_loss(
     return reduce_loss((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
 
+@in_float32("cpu", "cuda")
 def hinge_embedding_loss(
     input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"
 ):
@@ -44,12 +47,14 @@ def hinge_embedding_loss(
     return reduce_loss(near + far, reduction)
 
 
+@in_float32("cpu", "cuda")
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """log(1 + exp(-target x)), reduced; target is 1 or -1."""
     reduction = _flags(size_average, reduce, reduction)
     return reduce_loss(-_C.logsigmoid(target * input), reduction)
 
 
+@in_float32("cpu", "cuda")
 def cosine_embedding_loss(
     input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"
 ):
@@ -74,6 +79,7 @@ def cosine_embedding_loss(
     return reduce_loss(loss, reduction)
 
 
+@in_float32("cpu", "cuda")
 def triplet_margin_loss(
     anchor, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, size_average=None,
     reduce=None, reduction="mean",
@@ -119,6 +125,7 @@ def triplet_margin_with_distance_loss(
     return reduce_loss((near - far + margin).clamp_min(0), reduction)
 
 
+@in_float32("cpu", "cuda")
 def multi_margin_loss(
     input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None,
     reduction="mean",
@@ -148,6 +155,7 @@ def multi_margin_loss(
     return reduce_loss(loss.squeeze(0) if single else loss, reduction)
 
 
+@in_float32("cpu", "cuda")
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """sum over labels t and other classes j of max(0, 1 - (x[t] - x[j])) / C; reduced.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import flambeau as fb
+from flambeau._autocast import in_float32
 
 
 def _reflect(size, before, after, device):
@@ -72,17 +73,36 @@ def pad(input, pad, mode="constant", value=None):
             "'circular'"
         )
     _check(input, pad, mode)
-    for i in range(len(pad) // 2):
-        before, after = pad[2 * i : 2 * i + 2]
-        dim = input.dim() - 1 - i
-        if mode == "circular" and min(before, after) < 0:  # crop first: the rest wraps around
+    return _wrap_around(input, pad) if mode == "circular" else _mirror(input, pad, mode)
+
+
+def _wrap_around(input, pad):
+    for dim, before, after in _sides(input, pad):
+        if min(before, after) < 0:  # crop first: the rest wraps around
             low, high = max(-before, 0), max(-after, 0)
             input = input.narrow(dim, low, input.shape[dim] - low - high)
             before, after = max(before, 0), max(after, 0)
-        if before or after:
-            index = _INDEX[mode](input.shape[dim], before, after, input.device)
-            input = input.index_select(dim, index)
+        input = _by_index(input, "circular", dim, before, after)
     return input
+
+
+@in_float32("cpu")
+def _mirror(input, pad, mode):
+    for dim, before, after in _sides(input, pad):
+        input = _by_index(input, mode, dim, before, after)
+    return input
+
+
+def _sides(input, pad):
+    """(dimension, before, after), from the last dimension on."""
+    return [(input.dim() - 1 - i, *pad[2 * i : 2 * i + 2]) for i in range(len(pad) // 2)]
+
+
+def _by_index(input, mode, dim, before, after):
+    if not before and not after:
+        return input
+    index = _INDEX[mode](input.shape[dim], before, after, input.device)
+    return input.index_select(dim, index)
 
 
 def pixel_shuffle(input, upscale_factor):

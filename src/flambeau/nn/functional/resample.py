@@ -6,6 +6,7 @@ import math
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._autocast import in_float32
 
 _LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
 
@@ -165,6 +166,7 @@ def _check_mode(input, mode, align_corners, antialias):
         )
 
 
+@in_float32("cuda")
 def interpolate(
     input, size=None, scale_factor=None, mode="nearest", align_corners=None,
     recompute_scale_factor=None, antialias=False,

@@ -6,6 +6,7 @@ import itertools
 import warnings
 
 import flambeau as fb
+from flambeau._autocast import in_widest
 
 from .resample import _cubic_weight
 
@@ -130,6 +131,7 @@ def _sample_cubic(flat, coords, sizes, padding_mode, align_corners):
     return total
 
 
+@in_widest("cuda")
 def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
     """Sample (N, C, H, W) at the points of grid (N, h, w, 2) in [-1, 1], x first: (N, C, h, w).
 
