@@ -181,7 +181,7 @@ def test_sneaky_pickles(stream):
 def test_tensors_that_reach_outside_their_storage(offset, size, stride):
     from flambeau._rebuild import LoadedStorage, rebuild_tensor_v2
 
-    storage = LoadedStorage(fb.zeros(24, dtype=fb.uint8), "float32", None)
+    storage = LoadedStorage(fb.zeros(24, dtype=fb.uint8), "float32")
     with pytest.raises(ValueError, match="offset|larger"):
         rebuild_tensor_v2(storage, offset, size, stride, False, OrderedDict())
 

@@ -1,4 +1,4 @@
-// The bridge to NumPy and other owners of memory: buffers, nested lists, DLPack.
+// The bridge to NumPy and other owners of the host's memory: buffers and nested lists.
 #include <cstring>
 
 #include "../autograd/node.h"
@@ -211,40 +211,42 @@ void fill(PyObject* o, int depth, const Tensor& t, int64_t& at) {
 
 } // namespace
 
-Tensor tensor_from_data(PyObject* o, OptDType dtype, Device device, bool copy) {
-  device = usable(device);
-  Tensor t;
-  if (is_tensor(o)) {
-    NoGrad off;
-    t = tensor_of(o);
-    DType d = dtype ? *dtype : t.dtype();
-    if (t.is_meta() && !device.is_meta()) device = t.device();
-    if (t.is_meta()) return empty(t.shape(), d, device);
-    t = d != t.dtype() ? to_dtype(t, d) : copy ? clone(t) : t;
-  } else {
-    if (PyObject_CheckBuffer(o) && !PyBytes_Check(o) && !PyByteArray_Check(o))
-      t = from_buffer(o, "tensor()", copy);
-    if (!t.defined() && PyObject_HasAttrString(o, "__array__") &&
-        !PyObject_HasAttrString(o, "item")) {
-      Obj a(check(PyObject_CallMethod(o, "__array__", nullptr)));
-      t = from_buffer(a.get(), "tensor()", true);
-    }
-    if (!t.defined()) {
-      Shape s;
-      look(o, 0, s, true);
-      DType d = dtype ? *dtype : s.any ? s.dtype : default_dtype();
-      t = empty(s.dims, d);
-      int64_t at = 0;
-      fill(o, 0, t, at);
-    } else if (dtype && *dtype != t.dtype()) {
-      NoGrad off;
-      t = to_dtype(t, *dtype);
-    }
+namespace {
+// What holds values and is no tensor, as one: arrays share their memory unless `copy`.
+Tensor tensor_of_values(PyObject* o, OptDType dtype, bool copy) {
+  Tensor t = from_cuda_array(o, copy);
+  if (!t.defined() && PyObject_CheckBuffer(o) && !PyBytes_Check(o) && !PyByteArray_Check(o))
+    t = from_buffer(o, "tensor()", copy);
+  if (!t.defined() && PyObject_HasAttrString(o, "__array__") &&
+      !PyObject_HasAttrString(o, "item")) {
+    Obj a(check(PyObject_CallMethod(o, "__array__", nullptr)));
+    t = from_buffer(a.get(), "tensor()", true);
   }
-  if (device.is_meta()) return empty(t.shape(), t.dtype(), device);
-  if (is_tensor(o) && device.is_cpu()) return t; // no device asked for: that of the tensor
+  if (t.defined()) return t;
+  Shape s;
+  look(o, 0, s, true);
+  DType d = dtype ? *dtype : s.any ? s.dtype : default_dtype();
+  t = empty(s.dims, d);
+  int64_t at = 0;
+  fill(o, 0, t, at);
+  return t;
+}
+} // namespace
+
+Tensor tensor_from_data(PyObject* o, OptDType dtype, OptDevice device, bool copy) {
   NoGrad off;
-  return t.device() == device ? t : move_to(t, device, t.dtype());
+  bool given = bool(device), fresh = !is_tensor(o) || copy;
+  Tensor t = is_tensor(o) ? tensor_of(o) : tensor_of_values(o, dtype, copy);
+  DType d = dtype ? *dtype : t.dtype();
+  // A tensor stays where it is, and so does what lies on a GPU.
+  Device to = given                                           ? usable(*device)
+              : fresh && !is_tensor(o) && t.device().is_cpu() ? usable(default_device())
+                                                              : t.device();
+  if (t.is_meta() && !to.is_meta()) to = t.device();
+  if (to.is_meta()) return empty(t.shape(), d, to);
+  if (!(t.device() == to)) return move_to(t, to, d);
+  if (d != t.dtype()) return to_dtype(t, d);
+  return is_tensor(o) && copy ? clone(t) : t;
 }
 
 namespace {
@@ -264,6 +266,11 @@ void storage_dealloc(PyObject* self) {
 }
 int storage_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   Storage* s = storage_of(self);
+  if (!s->device.is_cpu()) {
+    PyErr_Format(PyExc_BufferError, "the storage is on %s: copy the tensor with .cpu() first",
+                 to_str(s->device).c_str());
+    return -1;
+  }
   return PyBuffer_FillInfo(view, self, s->data, Py_ssize_t(s->nbytes), s->readonly, flags);
 }
 PyObject* storage_nbytes(PyObject* self, PyObject*) {
@@ -276,6 +283,16 @@ Py_ssize_t storage_len(PyObject* self) { return Py_ssize_t(storage_of(self)->nby
 PyObject* storage_device(PyObject* self, void*) {
   FB_TRY
   return wrap(storage_of(self)->device);
+  FB_CATCH(nullptr)
+}
+PyObject* storage_tensor(PyObject* self, PyObject*) {
+  FB_TRY
+  Storage* s = storage_of(self);
+  Tensor t = Tensor::adopt(TensorImpl::create());
+  t.impl()->storage = Ref<Storage>(s);
+  t.impl()->dtype = DType::U8;
+  set_layout(*t.impl(), {int64_t(s->nbytes)}, {1}, 0);
+  return wrap(t);
   FB_CATCH(nullptr)
 }
 PyObject* storage_resize(PyObject* self, PyObject* n) {
@@ -298,6 +315,7 @@ PyMethodDef storage_methods[] = {
     {"size", storage_nbytes, METH_NOARGS, "The number of bytes."},
     {"data_ptr", storage_ptr, METH_NOARGS, "The address of the first byte."},
     {"resize_", storage_resize, METH_O, "Changes the number of bytes."},
+    {"_tensor", storage_tensor, METH_NOARGS, "The bytes as a 1-d uint8 tensor."},
     {nullptr, nullptr, 0, nullptr}};
 PyGetSetDef storage_getset[] = {
     {"device", storage_device, nullptr, "Where the bytes are.", nullptr},
@@ -412,7 +430,7 @@ PyObject* f_from_numpy(PyObject*, PyObject* o) {
 struct DataArgs {
   PyObject* data = nullptr;
   OptDType dtype;
-  Device device;
+  OptDevice device;
   bool grad = false, copy = false, has_copy = false;
 };
 DataArgs data_args(const char* fn, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
@@ -430,8 +448,10 @@ DataArgs data_args(const char* fn, PyObject* const* args, Py_ssize_t n, PyObject
       r.dtype = d;
     } else if (key == "device") {
       if (v == Py_None) return;
-      FB_CHECK_TYPE(device_from(v, r.device), fn,
+      Device where;
+      FB_CHECK_TYPE(device_from(v, where), fn,
                     "(): argument 'device' must be flambeau.device, not ", Py_TYPE(v)->tp_name);
+      r.device = where;
     } else if (key == "requires_grad")
       r.grad = PyObject_IsTrue(v);
     else if (key == "copy") {
@@ -466,9 +486,9 @@ PyObject* f_tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* kw)
 }
 PyObject* shared_data(const DataArgs& a) {
   bool same = is_tensor(a.data) && !a.copy && (!a.dtype || *a.dtype == impl_of(a.data)->dtype) &&
-              (a.device.is_cpu() || a.device == impl_of(a.data)->storage->device);
+              (!a.device || usable(*a.device) == impl_of(a.data)->storage->device);
   if (same) return Obj::borrow(a.data).release();
-  if (is_tensor(a.data) && !a.copy && a.dtype) return wrap(to_dtype(tensor_of(a.data), *a.dtype));
+  if (is_tensor(a.data) && !a.copy && !a.device) return wrap(to_dtype(tensor_of(a.data), *a.dtype));
   // Arrays that a tensor cannot share (negative strides) are copied.
   if (!a.copy && PyObject_CheckBuffer(a.data)) {
     try {
@@ -480,6 +500,10 @@ PyObject* shared_data(const DataArgs& a) {
   return finish_data(
       tensor_from_data(a.data, a.dtype, a.device, a.copy || PyObject_CheckBuffer(a.data)), a.grad);
 }
+bool holds_array(PyObject* o) {
+  return is_tensor(o) || PyObject_HasAttrString(o, "__array_interface__") ||
+         PyObject_HasAttrString(o, "__cuda_array_interface__");
+}
 PyObject* f_as_tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
   FB_TRY
   return shared_data(data_args("as_tensor", args, n, kw));
@@ -488,8 +512,7 @@ PyObject* f_as_tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* 
 PyObject* f_asarray(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
   FB_TRY
   DataArgs a = data_args("asarray", args, n, kw);
-  if (is_tensor(a.data) || PyObject_HasAttrString(a.data, "__array_interface__"))
-    return shared_data(a);
+  if (holds_array(a.data)) return shared_data(a);
   return finish_data(tensor_from_data(a.data, a.dtype, a.device, true), a.grad);
   FB_CATCH(nullptr)
 }
@@ -497,8 +520,9 @@ PyObject* m_new_tensor(PyObject* self, PyObject* const* args, Py_ssize_t n, PyOb
   FB_TRY
   DataArgs a = data_args("new_tensor", args, n, kw);
   TensorImpl* t = impl_of(self);
-  return finish_data(
-      tensor_from_data(a.data, a.dtype ? a.dtype : OptDType(t->dtype), a.device, true), a.grad);
+  return finish_data(tensor_from_data(a.data, a.dtype ? a.dtype : OptDType(t->dtype),
+                                      a.device ? a.device : OptDevice(t->storage->device), true),
+                     a.grad);
   FB_CATCH(nullptr)
 }
 PyObject* f_frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
@@ -547,115 +571,6 @@ PyObject* f_frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
   FB_CATCH(nullptr)
 }
 
-// DLPack (the layout of its structures is its published ABI, version 0.8) ----------------------
-
-struct DLTensor {
-  void* data;
-  struct {
-    int32_t type, id;
-  } device;
-  int32_t ndim;
-  struct {
-    uint8_t code, bits;
-    uint16_t lanes;
-  } dtype;
-  int64_t *shape, *strides;
-  uint64_t byte_offset;
-};
-struct DLManaged {
-  DLTensor t;
-  void* context;
-  void (*deleter)(DLManaged*);
-};
-struct Exported {
-  DLManaged m;
-  Tensor keep;
-  Dims shape, strides;
-};
-
-uint8_t dl_code(DType t) {
-  if (t == DType::Bool) return 6;
-  if (t == DType::BF16) return 4;
-  if (is_complex(t)) return 5;
-  if (is_float(t)) return 2;
-  return is_signed(t) ? 0 : 1;
-}
-bool dl_dtype(uint8_t code, uint8_t bits, DType& out) {
-  for (int i = 0; i < kDTypes; ++i)
-    if (dl_code(DType(i)) == code && size_of(DType(i)) * 8 == bits) {
-      out = DType(i);
-      return true;
-    }
-  return false;
-}
-void drop_capsule(PyObject* c) {
-  if (!PyCapsule_IsValid(c, "dltensor")) return;
-  auto* m = static_cast<DLManaged*>(PyCapsule_GetPointer(c, "dltensor"));
-  if (m && m->deleter) m->deleter(m);
-}
-PyObject* m_dlpack(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) {
-  FB_TRY
-  Tensor t = tensor_of(self);
-  FB_CHECK_AS(Buffer, !t.requires_grad(),
-              "Can't export tensors that require gradient, use "
-              "tensor.detach()");
-  FB_CHECK_AS(Buffer, t.device().is_cpu(), "Can't export a tensor on ", t.device());
-  FB_CHECK_AS(Buffer, !t.storage().readonly, "Can't export a read-only tensor: use .clone()");
-  auto* e = new Exported{{}, alias(t), t.shape(), t.strides()};
-  e->m.t = {t.storage().data,
-            {1, 0},
-            t.dim(),
-            {dl_code(t.dtype()), uint8_t(t.itemsize() * 8), 1},
-            e->shape.data(),
-            e->strides.data(),
-            uint64_t(t.offset() * t.itemsize())};
-  e->m.context = e;
-  e->m.deleter = [](DLManaged* m) {
-    PyGILState_STATE s = PyGILState_Ensure();
-    delete static_cast<Exported*>(m->context);
-    PyGILState_Release(s);
-  };
-  return PyCapsule_New(&e->m, "dltensor", drop_capsule);
-  FB_CATCH(nullptr)
-}
-PyObject* m_dlpack_device(PyObject*, PyObject*) { return Py_BuildValue("(ii)", 1, 0); }
-PyObject* f_from_dlpack(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject*) {
-  FB_TRY
-  FB_CHECK_TYPE(n >= 1, "from_dlpack() takes an object with __dlpack__, or a capsule");
-  Obj capsule = PyCapsule_CheckExact(args[0])
-                    ? Obj::borrow(args[0])
-                    : Obj(check(PyObject_CallMethod(args[0], "__dlpack__", nullptr)));
-  auto* m = static_cast<DLManaged*>(PyCapsule_GetPointer(capsule.get(), "dltensor"));
-  if (!m) fail_set();
-  FB_CHECK(m->t.device.type == 1,
-           "from_dlpack(): only CPU memory is supported, the object is on "
-           "DLPack device type ",
-           int(m->t.device.type));
-  DType d;
-  FB_CHECK(m->t.dtype.lanes == 1 && dl_dtype(m->t.dtype.code, m->t.dtype.bits, d),
-           "from_dlpack(): element type not supported");
-  Dims shape(m->t.shape, m->t.shape + m->t.ndim);
-  Dims strides =
-      m->t.strides ? Dims(m->t.strides, m->t.strides + m->t.ndim) : contiguous_strides(shape);
-  int64_t span = 1;
-  for (int i = 0; i < shape.size(); ++i) {
-    FB_CHECK_VALUE(strides[i] >= 0, "from_dlpack(): negative strides are not supported");
-    span += (shape[i] - 1) * strides[i];
-  }
-  TensorImpl* p = TensorImpl::create();
-  Tensor r = Tensor::adopt(p);
-  p->storage = Storage::borrow(static_cast<char*>(m->t.data) + m->t.byte_offset,
-                               numel_of(shape) ? size_t(span * size_of(d)) : 0, m, [](void* o) {
-                                 auto* x = static_cast<DLManaged*>(o);
-                                 if (x->deleter) x->deleter(x);
-                               });
-  p->dtype = d;
-  set_layout(*p, shape, strides, 0);
-  PyCapsule_SetName(capsule.get(), "used_dltensor");
-  return wrap(r);
-  FB_CATCH(nullptr)
-}
-
 PyMethodDef functions[] = {
     {"tensor", reinterpret_cast<PyCFunction>(f_tensor), METH_FASTCALL | METH_KEYWORDS,
      "tensor(data, *, dtype=None, device=None, requires_grad=False): a new tensor with a copy of "
@@ -667,8 +582,6 @@ PyMethodDef functions[] = {
     {"from_numpy", f_from_numpy, METH_O, "from_numpy(array): a tensor on the array's memory."},
     {"frombuffer", reinterpret_cast<PyCFunction>(f_frombuffer), METH_VARARGS | METH_KEYWORDS,
      "frombuffer(buffer, *, dtype, count=-1, offset=0): a 1-d tensor on a buffer's memory."},
-    {"from_dlpack", reinterpret_cast<PyCFunction>(f_from_dlpack), METH_FASTCALL | METH_KEYWORDS,
-     "from_dlpack(x): a tensor on the memory of an object with __dlpack__."},
     {nullptr, nullptr, 0, nullptr}};
 
 } // namespace
@@ -678,8 +591,6 @@ PyMethodDef bridge_tensor_methods[] = {
      "numpy(*, force=False): a NumPy array on the same memory."},
     {"new_tensor", reinterpret_cast<PyCFunction>(m_new_tensor), METH_FASTCALL | METH_KEYWORDS,
      "new_tensor(data): tensor() with self's dtype."},
-    {"__dlpack__", reinterpret_cast<PyCFunction>(m_dlpack), METH_FASTCALL | METH_KEYWORDS, nullptr},
-    {"__dlpack_device__", m_dlpack_device, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
 PyObject* wrap_storage(const Ref<Storage>& s) { return storage_object(s.get()); }

@@ -50,8 +50,6 @@ CharTensor = _typed("CharTensor", _C.int8)
 ByteTensor = _typed("ByteTensor", _C.uint8)
 BoolTensor = _typed("BoolTensor", _C.bool)
 
-_default_device = None
-
 
 def is_tensor(obj):
     """Whether obj is a Tensor.
@@ -130,29 +128,6 @@ def typename(obj):
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
 
 
-def get_default_device():
-    """The device on which tensors are made when none is given.
-
-    >>> import flambeau as fb
-    >>> fb.get_default_device()
-    device(type='cpu')
-    """
-    return _C.device("cpu")
-
-
-def set_default_device(device):
-    """Sets the default device; only the CPU can be one in this build.
-
-    >>> import flambeau as fb
-    >>> fb.set_default_device("cpu")
-    """
-    if device is not None and _C.device(device).type != "cpu":
-        raise NotImplementedError(
-            f"set_default_device({device!r}): only 'cpu' is supported as the "
-            "default; pass device= to the functions that make tensors"
-        )
-
-
 def set_default_tensor_type(t):
     """Sets the default dtype by the name or class of a legacy tensor type.
 
@@ -207,7 +182,9 @@ _precision = ["highest"]
 
 
 def set_float32_matmul_precision(precision):
-    """Accepts 'highest', 'high' or 'medium'; the CPU always computes at the highest.
+    """'high' and 'medium' let a GPU multiply float32 matrices in TF32, 'highest' does not.
+
+    TF32 keeps 10 bits of the factors and sums in float32. The CPU computes at the highest always.
 
     >>> import flambeau as fb
     >>> fb.set_float32_matmul_precision("high")
@@ -220,16 +197,20 @@ def set_float32_matmul_precision(precision):
             f"invalid matmul precision {precision!r}: use 'highest', 'high' or 'medium'"
         )
     _precision[0] = precision
+    _C._cuda_setting("matmul_tf32", 0 if precision == "highest" else 1)
 
 
 def get_float32_matmul_precision():
-    """The value last given to set_float32_matmul_precision.
+    """How precisely a GPU multiplies float32 matrices: 'highest', 'high' or 'medium'.
 
     >>> import flambeau as fb
     >>> fb.get_float32_matmul_precision()
     'highest'
     """
-    return _precision[0]
+    # backends.cuda.matmul.allow_tf32 is the same switch
+    if not _C._cuda_setting("matmul_tf32"):
+        return "highest"
+    return "high" if _precision[0] == "highest" else _precision[0]
 
 
 def get_num_interop_threads():

@@ -40,8 +40,8 @@ def dtype_named(name):
 class LoadedStorage:
     """Bytes of one saved storage: a 1-d uint8 tensor, and the dtype that the file gave it."""
 
-    def __init__(self, raw, dtype_name, location):
-        self.raw, self.dtype_name, self.location = raw, dtype_name, location
+    def __init__(self, raw, dtype_name):
+        self.raw, self.dtype_name = raw, dtype_name
 
 
 def check_geometry(numel, offset, size, stride):
@@ -73,8 +73,6 @@ def _tensor(storage, dtype_name, offset, size, stride, requires_grad, flags=None
         made = made.conj()
     if flags and flags.get("neg"):
         made = -made
-    if storage.location is not None and str(made.device) != str(storage.location):
-        made = made.to(storage.location)
     return made.requires_grad_() if requires_grad else made
 
 

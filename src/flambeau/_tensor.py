@@ -42,9 +42,11 @@ def __array_namespace__(self, *, api_version=None):
 # Copying and pickling ---------------------------------------------------------------------------
 
 
-def _rebuild(cls, storage, dtype, size, stride, offset, requires_grad, attributes):
+def _rebuild(cls, storage, dtype, size, stride, offset, requires_grad, attributes, device=None):
     flat = storage.view(dtype)
     t = _C.as_strided(flat, size, stride, offset)
+    if device is not None:
+        t = t.to(device)
     if cls is not Tensor:
         t = Tensor._make_subclass(cls, t)
     else:
@@ -57,9 +59,20 @@ def _rebuild(cls, storage, dtype, size, stride, offset, requires_grad, attribute
 @_method
 def view_bytes(self):
     """The tensor's whole storage as a 1-d uint8 tensor."""
-    n = self.untyped_storage().nbytes()
-    whole = _C.as_strided(self.detach(), (n // self.element_size(),), (1,), 0)
-    return whole.view(_C.uint8)
+    return self.untyped_storage()._tensor()
+
+
+def _storage_cpu(self):
+    """The bytes in the host's memory: the storage itself when it is there already."""
+    return self if self.device.type == "cpu" else self._tensor().cpu().untyped_storage()
+
+
+def _storage_cuda(self, device=None, non_blocking=False):
+    """The bytes on a GPU: the storage itself when it is there already."""
+    return self._tensor().cuda(device, non_blocking).untyped_storage()
+
+
+_C.UntypedStorage.cpu, _C.UntypedStorage.cuda = _storage_cpu, _storage_cuda
 
 
 @_method
@@ -78,6 +91,9 @@ def __reduce_ex__(self, protocol):
         )
     small = self.numel() * self.element_size() * 2 < self.untyped_storage().nbytes()
     t = self.detach().clone() if small else self  # a small view must not drag a large storage along
+    elsewhere = () if t.is_cpu else (str(t.device),)
+    if elsewhere:
+        t = t.detach().cpu()
     return _rebuild, (
         type(self),
         _Bytes(t.view_bytes()),
@@ -87,6 +103,7 @@ def __reduce_ex__(self, protocol):
         t.storage_offset(),
         self.requires_grad,
         dict(self.__dict__),
+        *elsewhere,
     )
 
 
@@ -230,12 +247,24 @@ def cpu(self, memory_format=None):
 
 @_method
 def cuda(self, device=None, non_blocking=False, memory_format=None):
-    """The tensor on a GPU; raises RuntimeError where this build has none."""
+    """The tensor on a GPU; raises RuntimeError, with the cure, where there is none.
+
+    non_blocking: do not wait for the copy; it overlaps with the program if self is pinned.
+    """
     if device is None:
         device = "cuda"
     elif isinstance(device, int):
         device = f"cuda:{device}"
     return self.to(_C.device(device), non_blocking=non_blocking)
+
+
+@_method
+def record_stream(self, stream):
+    """Keep the memory from being reused before the work queued on `stream` so far is done.
+
+    Needed when a tensor made on one stream is used on another and may be freed before.
+    """
+    _C._cuda_record_stream(self, stream.cuda_stream)
 
 
 _TYPE_NAMES = {
@@ -277,17 +306,23 @@ Tensor.type = _type_of
 
 @_method
 def is_pinned(self, device=None):
-    """Whether the memory is page-locked: never in this build."""
-    return False
+    """Whether the memory is page-locked, which a GPU copies from and to by itself."""
+    return _C._cuda_is_pinned(self)
 
 
 @_method
 def pin_memory(self, device=None):
-    """Raises RuntimeError: page-locked memory needs a CUDA device."""
-    raise RuntimeError(
-        "Cannot access accelerator device when none is available: pin_memory() "
-        "needs CUDA, which this build does not have"
-    )
+    """The tensor in page-locked host memory: itself when it is there already.
+
+    Raises RuntimeError without a GPU, and for a tensor that is not on the CPU.
+    """
+    problem = _C._cuda_problem()
+    if problem:
+        raise RuntimeError(
+            f"Cannot access accelerator device when none is available: pin_memory() needs CUDA, "
+            f"which is not available: {problem}"
+        )
+    return _C._cuda_pin_memory(self)
 
 
 @_method

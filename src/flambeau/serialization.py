@@ -173,10 +173,9 @@ def _is_parameter(kind):
     return kind is Parameter
 
 
-def _storage_bytes(storage, location):
+def _storage_bytes(storage):
     """Return a memoryview of the bytes of a storage, copied from its device if need be."""
-    if location != "cpu":
-        storage = storage.cpu()
+    storage = storage.cpu()
     return memoryview(storage).cast("B") if storage.nbytes() else b""
 
 
@@ -231,8 +230,7 @@ def _write(records, out, top):
     archive.write(".storage_alignment", b"64")
     archive.write("byteorder", sys.byteorder.encode())
     for key, _, storage in storages:
-        location = getattr(storage, "device", "cpu")
-        archive.write(f"data/{key}", _storage_bytes(storage, str(location)))
+        archive.write(f"data/{key}", _storage_bytes(storage))
     archive.write("version", b"3\n")
     archive.close()
 
@@ -273,7 +271,9 @@ class _StorageLoader:
             if stored:
                 target = memoryview(raw.untyped_storage()).cast("B")
                 self.archive.read_into(record, target)
-        return LoadedStorage(raw, dtype_name, self._place(raw, location))
+        # The storage moves as a whole: tensors that share it share it on the device too.
+        where = self._place(raw, location)
+        return LoadedStorage(raw if where is None else raw.to(where), dtype_name)
 
     def _place(self, raw, location):
         """Return the device to move to, or None for the CPU, as map_location wants it."""

@@ -311,7 +311,7 @@ def random_split(dataset, lengths, generator=None) -> list[Subset]:
             "Sum of input lengths does not equal the length of the input dataset! "
             f"{sum(lengths)} against {total}"
         )
-    order = flambeau.randperm(total, generator=generator).tolist()
+    order = flambeau.randperm(total, generator=generator, device="cpu").tolist()
     return [
         Subset(dataset, order[end - length : end])
         for end, length in zip(accumulate(lengths), lengths)

@@ -46,7 +46,7 @@ class DistributedSampler(Sampler):
         if self.shuffle:
             generator = flambeau.Generator()
             generator.manual_seed(self.seed + self.epoch)
-            indices = flambeau.randperm(n, generator=generator).tolist()
+            indices = flambeau.randperm(n, generator=generator, device="cpu").tolist()
         else:
             indices = list(range(n))
         if self.total_size > n and n:

@@ -10,7 +10,8 @@ import flambeau
 
 def draw_seed(generator=None) -> int:
     """Draw a 63-bit seed from ``generator``, or from the default one."""
-    return flambeau.empty((), dtype=flambeau.int64).random_(generator=generator).item()
+    seed = flambeau.empty((), dtype=flambeau.int64, device="cpu")
+    return seed.random_(generator=generator).item()
 
 
 class Sampler:
@@ -88,9 +89,9 @@ class RandomSampler(Sampler):
         while left > 0:
             if self.replacement:
                 size = min(left, 1024)
-                chunk = flambeau.randint(0, n, (size,), generator=generator)
+                chunk = flambeau.randint(0, n, (size,), generator=generator, device="cpu")
             else:
-                chunk = flambeau.randperm(n, generator=generator)[:left]
+                chunk = flambeau.randperm(n, generator=generator, device="cpu")[:left]
             yield chunk
             left -= len(chunk)
 
@@ -115,7 +116,8 @@ class SubsetRandomSampler(Sampler):
         self.generator = generator
 
     def __iter__(self):
-        for i in flambeau.randperm(len(self.indices), generator=self.generator).tolist():
+        n = len(self.indices)
+        for i in flambeau.randperm(n, generator=self.generator, device="cpu").tolist():
             yield self.indices[i]
 
     def __len__(self) -> int:
@@ -138,7 +140,7 @@ class WeightedRandomSampler(Sampler):
             raise ValueError(
                 f"replacement should be a boolean value, but got replacement={replacement}"
             )
-        self.weights = flambeau.as_tensor(weights, dtype=flambeau.float64)
+        self.weights = flambeau.as_tensor(weights, dtype=flambeau.float64, device="cpu")
         if self.weights.dim() != 1:
             raise ValueError(
                 "weights should be a 1d sequence but given weights have shape "
