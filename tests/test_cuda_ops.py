@@ -1,12 +1,20 @@
 """The sweep of the op specs on a GPU: values, forms, derivatives and errors."""
 
+import os
+
 import pytest
 
-from cuda_support import DEVICE, needs_cuda
+from cuda_support import DEVICE, SIMULATED, needs_cuda
 from op_specs import REGISTRY, check, gradients
 
 pytestmark = needs_cuda
 ROWS = list(REGISTRY.values())
+
+
+# One dtype of each kind; every formula is compiled for all dtypes in test_cuda_formulas.py, and a
+# machine with a GPU checks them all.
+KINDS = ("float32", "float64", "bfloat16", "int64", "uint8", "bool", "complex64")
+DTYPES = KINDS if SIMULATED and not os.environ.get("FLAMBEAU_TEST_ALL_DTYPES") else None
 
 
 def rows(keep=lambda r: True):
@@ -16,7 +24,7 @@ def rows(keep=lambda r: True):
 
 @rows()
 def test_value(row):
-    check.check_value(row, DEVICE)
+    check.check_value(row, DEVICE, DTYPES)
 
 
 @rows(lambda r: r.method or r.inplace or r.out)

@@ -304,6 +304,41 @@ extern "C" __global__ void f(const float* a, const float* b, unsigned short* c, 
     np.testing.assert_array_equal(got[3][~np.isnan(want[1])], bf[~np.isnan(want[1])])
 
 
+def test_every_half_and_many_floats_convert(sim):
+    source = """
+extern "C" __global__ void widen(const unsigned short* a, float* c, int n) {
+  int i = blockIdx.x * 256 + threadIdx.x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(c[i]) : "h"(a[i]));
+}
+extern "C" __global__ void narrow(const float* a, unsigned short* c, int n) {
+  int i = blockIdx.x * 256 + threadIdx.x;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(c[i]) : "f"(a[i]));
+}
+extern "C" __global__ void narrow_brain(const float* a, unsigned short* c, int n) {
+  int i = blockIdx.x * 256 + threadIdx.x;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(c[i]) : "f"(a[i]));
+}"""
+    halves = np.arange(65536, dtype=np.uint16)
+    wide, back = sim.empty(65536, np.float32), sim.empty(65536, np.uint16)
+    sim.launch(sim.function(source, "widen"), 256, 256, sim.array(halves), wide, np.int32(0))
+    np.testing.assert_array_equal(wide.numpy(), halves.view(np.float16).astype(np.float32))
+    bits = R.integers(0, 2**32, 65536, dtype=np.uint32)
+    near = halves.view(np.float16).astype(np.float32).view(np.uint32)
+    ties = near + R.integers(0x0FFF, 0x1002, 65536).astype(np.uint32)  # round to even
+    with np.errstate(all="ignore"):
+        for x in (bits.view(np.float32), near.view(np.float32), ties.view(np.float32)):
+            number = ~np.isnan(x)
+            sim.launch(sim.function(source, "narrow"), 256, 256, sim.array(x), back, np.int32(0))
+            got, want = back.numpy(), x.astype(np.float16).view(np.uint16)
+            np.testing.assert_array_equal(got[number], want[number])
+            assert (got[~number] == 0x7FFF).all()
+            name = "narrow_brain"
+            sim.launch(sim.function(source, name), 256, 256, sim.array(x), back, np.int32(0))
+            u = x.view(np.uint32).astype(np.uint64)
+            want = ((u + 0x7FFF + (u >> 16 & 1)) >> 16).astype(np.uint16)
+            np.testing.assert_array_equal(back.numpy()[number], want[number])
+
+
 def test_bit_intrinsics(sim):
     source = """
 extern "C" __global__ void f(const unsigned* a, const unsigned* b, unsigned* c, int n) {

@@ -6,6 +6,7 @@
 
 #include "../core/op.h"
 #include "../core/registry.h"
+#include "../cuda/conv.h"
 #include "ops.h"
 
 namespace flambeau {
@@ -41,15 +42,18 @@ ConvShape shape2d(const Geometry& g) {
           at(g.dil, 1, 1),
           g.groups};
 }
+// Of any number of dimensions: missing ones, in front, have size 1.
 Conv3dShape shape3d(const Geometry& g) {
-  Conv3dShape s{g.x[0], g.x[1], {}, g.y[1], {}, {}, {}, {}, {}, g.groups};
-  for (int i = 0; i < 3; ++i) {
-    s.in[i] = g.x[2 + i];
-    s.kernel[i] = g.w[2 + i];
-    s.out[i] = g.y[2 + i];
-    s.stride[i] = g.stride[i];
-    s.pad[i] = g.pad[i];
-    s.dil[i] = g.dil[i];
+  Conv3dShape s{g.x[0],    g.x[1],    {1, 1, 1}, g.y[1],    {1, 1, 1},
+                {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, g.groups};
+  for (int i = 0; i < g.nd; ++i) {
+    int at = 3 - g.nd + i;
+    s.in[at] = g.x[2 + i];
+    s.kernel[at] = g.w[2 + i];
+    s.out[at] = g.y[2 + i];
+    s.stride[at] = g.stride[i];
+    s.pad[at] = g.pad[i];
+    s.dil[at] = g.dil[i];
   }
   return s;
 }
@@ -83,6 +87,25 @@ void run(const Geometry& g, const Tensor& a, const Tensor& b, const Tensor& out,
   if (!o.is(out)) copy_values(out, o);
 }
 
+// The same on a GPU, where halves stay what they are: kernel(shape, a, b, out).
+template<class F>
+void run_cuda(const Geometry& g, const Tensor& a, const Tensor& b, const Tensor& out, F&& kernel) {
+  NoGrad off;
+  if (out.numel() == 0) return;
+  if (a.numel() == 0 || b.numel() == 0) {
+    Tensor o = out;
+    fill_(o, Scalar(0));
+    return;
+  }
+  auto dense = [](const Tensor& t) {
+    return contiguous(is_integral(t.dtype()) ? to_dtype(t, DType::F64) : t);
+  };
+  Tensor x = dense(a), y = dense(b);
+  Tensor o = out.dtype() == x.dtype() ? out : empty(out.shape(), x.dtype(), out.device());
+  kernel(shape3d(g), x, y, o);
+  if (!o.is(out)) copy_values(out, o);
+}
+
 Tensor bias_grad(const Tensor& g) {
   Dims d{0};
   for (int i = 2; i < g.dim(); ++i) d.push_back(i);
@@ -110,11 +133,24 @@ struct Conv final : OpOf<Conv> {
           using T = std::remove_cv_t<std::remove_pointer_t<decltype(y)>>;
           conv3d_forward<T>(s, x, w, bias.defined() ? bias.data<T>() : nullptr, y);
         });
-    if (empty_in && bias.defined() && out[0].numel()) {
-      Dims s(out[0].dim(), 1);
-      s[1] = bias.numel();
-      copy_values(out[0], view(bias, s));
-    }
+    if (empty_in && bias.defined() && out[0].numel())
+      copy_values(out[0], per_channel(bias, out[0]));
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    Tensor bias = in.size() > 2 ? in[2] : Tensor();
+    if (bias.defined())
+      bias = contiguous(is_integral(bias.dtype()) ? to_dtype(bias, DType::F64) : bias);
+    run_cuda(g, in[0], in[1], out[0], [&](const Conv3dShape& s, auto& x, auto& w, auto& y) {
+      cuda::conv_forward(s, x, w, bias, y);
+    });
+    if ((in[0].numel() == 0 || in[1].numel() == 0) && bias.defined())
+      copy_values(out[0], per_channel(bias, out[0]));
+  }
+  static Tensor per_channel(const Tensor& bias, const Tensor& like) {
+    Dims s(like.dim(), 1);
+    s[1] = bias.numel();
+    return view(bias, s);
   }
   Saves saves(const Inputs& in) const override {
     return {(in[1].requires_grad() ? 1u : 0u) | (in[0].requires_grad() ? 2u : 0u), 0};
@@ -137,6 +173,9 @@ struct ConvInput final : OpOf<ConvInput> {
           conv3d_backward_input(s, dy, w, dx);
         });
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    run_cuda(g, in[0], in[1], out[0], cuda::conv_backward_input);
+  }
   Saves saves(const Inputs& in) const override {
     return {(in[1].requires_grad() ? 1u : 0u) | (in[0].requires_grad() ? 2u : 0u), 0};
   }
@@ -157,6 +196,9 @@ struct ConvWeight final : OpOf<ConvWeight> {
         [](const Conv3dShape& s, auto* x, auto* dy, auto* dw) {
           conv3d_backward_weight(s, x, dy, dw);
         });
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    run_cuda(g, in[0], in[1], out[0], cuda::conv_backward_weight);
   }
   Saves saves(const Inputs& in) const override {
     return {(in[1].requires_grad() ? 1u : 0u) | (in[0].requires_grad() ? 2u : 0u), 0};

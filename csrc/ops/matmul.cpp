@@ -4,30 +4,12 @@
 #include "../core/elementwise.h"
 #include "../core/registry.h"
 #include "../cpu/gemm.h"
+#include "../cuda/gemm.h"
+#include "matrix.h"
 #include "ops.h"
 
 namespace flambeau {
 namespace {
-
-// How the last two dimensions lie in memory: rows at ld, possibly transposed; false: copy first.
-struct Matrix {
-  bool trans = false;
-  int64_t ld = 0;
-};
-bool as_matrix(const Tensor& t, Matrix& m) {
-  int n = t.dim();
-  int64_t rows = t.shape()[n - 2], cols = t.shape()[n - 1];
-  int64_t rs = t.strides()[n - 2], cs = t.strides()[n - 1];
-  if ((cs == 1 || cols <= 1) && (rs >= cols || rows <= 1)) {
-    m = {false, std::max(rows <= 1 ? cols : rs, int64_t(1))};
-    return true;
-  }
-  if ((rs == 1 || rows <= 1) && (cs >= rows || cols <= 1)) {
-    m = {true, std::max(cols <= 1 ? rows : cs, int64_t(1))};
-    return true;
-  }
-  return false;
-}
 
 Tensor widened(const Tensor& t) { // halves compute in float32, bool in uint8
   DType d = is_half(t.dtype()) ? DType::F32 : t.dtype() == DType::Bool ? DType::U8 : t.dtype();
@@ -92,6 +74,7 @@ struct MM final : OpOf<MM> {
     return {{{in[0].shape()[0], in[1].shape()[1]}, in[0].dtype()}};
   }
   void cpu(const Inputs& in, Outputs& out) override { multiply(in[0], in[1], out[0], 1, 0, 0); }
+  void cuda(const Inputs& in, Outputs& out) override { cuda::multiply(in[0], in[1], out[0]); }
   Saves saves(const Inputs& in) const override {
     return {(in[1].requires_grad() ? 1u : 0u) | (in[0].requires_grad() ? 2u : 0u), 0};
   }
@@ -111,6 +94,7 @@ struct BMM final : OpOf<BMM> {
   void cpu(const Inputs& in, Outputs& out) override {
     multiply(in[0], in[1], out[0], in[0].shape()[0], in[0].strides()[0], in[1].strides()[0]);
   }
+  void cuda(const Inputs& in, Outputs& out) override { cuda::multiply(in[0], in[1], out[0]); }
   Saves saves(const Inputs& in) const override {
     return {(in[1].requires_grad() ? 1u : 0u) | (in[0].requires_grad() ? 2u : 0u), 0};
   }
@@ -132,12 +116,21 @@ struct Linear final : OpOf<Linear> {
   }
   void cpu(const Inputs& in, Outputs& out) override {
     NoGrad off;
-    Tensor x = reshape(in[0], {-1, in[1].shape()[1]});
-    if (in[1].shape()[1] == 0) x = reshape(in[0], {in[0].shape()[0], 0});
-    multiply(
-        x, t(in[1]),
-        alias_as(out[0], {x.shape()[0], in[1].shape()[0]}, {in[1].shape()[0], 1}, out[0].offset()),
-        1, 0, 0, in[2]);
+    multiply(rows(in), t(in[1]), as_rows(in, out[0]), 1, 0, 0, in[2]);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    cuda::multiply(rows(in), t(in[1]), as_rows(in, out[0]), in[2]);
+  }
+  // The input and the output as matrices.
+  static Tensor rows(const Inputs& in) {
+    int64_t features = in[1].shape()[1];
+    return reshape(in[0], {features ? -1 : in[0].shape()[0], features});
+  }
+  static Tensor as_rows(const Inputs& in, const Tensor& out) {
+    int64_t features = in[1].shape()[0];
+    int64_t count = in[1].shape()[1] ? in[0].numel() / in[1].shape()[1] : in[0].shape()[0];
+    return alias_as(out, {count, features}, {features, 1}, out.offset());
   }
   Saves saves(const Inputs& in) const override {
     return {(in[1].requires_grad() ? 1u : 0u) | (in[0].requires_grad() ? 2u : 0u), 0};

@@ -4,6 +4,7 @@
 #include "../core/op.h"
 #include "../core/registry.h"
 #include "../cpu/pool_kernels.h"
+#include "../cuda/pooling.h"
 #include "ops.h"
 
 namespace flambeau {
@@ -48,6 +49,22 @@ void run(const Tensor& in, const Tensor& out, F&& f) {
   if (!o.is(out)) copy_values(out, o);
 }
 
+// The same on a GPU, where halves stay what they are: f(input, output).
+template<class F>
+void run_cuda(const Tensor& in, const Tensor& out, F&& f) {
+  NoGrad off;
+  if (out.numel() == 0) return;
+  if (in.numel() == 0) {
+    Tensor o = out;
+    fill_(o, Scalar(0));
+    return;
+  }
+  Tensor x = contiguous(is_integral(in.dtype()) ? to_dtype(in, DType::F64) : in);
+  Tensor o = out.dtype() == x.dtype() ? out : empty(out.shape(), x.dtype(), out.device());
+  f(x, o);
+  if (!o.is(out)) copy_values(out, o);
+}
+
 int64_t product(const Dims& d, int from) {
   int64_t n = 1;
   for (int i = from; i < d.size(); ++i) n *= d[i];
@@ -56,13 +73,13 @@ int64_t product(const Dims& d, int from) {
 
 // The gradient put back at the positions of the maxima.
 struct MaxPoolBackward final : OpOf<MaxPoolBackward> {
-  Dims shape;
-  int nd;
+  Windows w;
+  bool adaptive;
   const char* name() const override { return "max_pool_backward"; }
-  Specs infer(const Inputs& in) override { return {{shape, in[0].dtype()}}; }
+  Specs infer(const Inputs& in) override { return {{w.x, in[0].dtype()}}; }
   void cpu(const Inputs& in, Outputs& out) override {
-    int lead = shape.size() - nd;
-    int64_t in_size = product(shape, lead), out_size = product(in[0].shape(), lead);
+    int lead = w.x.size() - w.nd;
+    int64_t in_size = product(w.x, lead), out_size = product(in[0].shape(), lead);
     Tensor idx = contiguous(in[1]);
     if (in[0].numel() == 0) {
       fill_(out[0], Scalar(0));
@@ -72,12 +89,17 @@ struct MaxPoolBackward final : OpOf<MaxPoolBackward> {
       max_pool_backward(out[0].numel() / in_size, in_size, out_size, dy, idx.data<int64_t>(), dx);
     });
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    run_cuda(in[0], out[0], [&](const Tensor& dy, const Tensor& dx) {
+      cuda::max_pool_backward(shape_of(w), adaptive, dy, contiguous(in[1]), dx);
+    });
+  }
   Saves saves(const Inputs&) const override { return {2, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {
     Tensor idx = s.input(1);
-    int lead = shape.size() - nd;
-    Dims plane(shape.begin(), shape.begin() + lead), picks = plane;
-    plane.push_back(product(shape, lead));
+    int lead = w.x.size() - w.nd;
+    Dims plane(w.x.begin(), w.x.begin() + lead), picks = plane;
+    plane.push_back(product(w.x, lead));
     picks.push_back(product(idx.shape(), lead));
     return {reshape(gather(reshape(g[0], plane), -1, reshape(idx, picks)), idx.shape()), Tensor()};
   }
@@ -100,12 +122,17 @@ struct MaxPool final : OpOf<MaxPool> {
         max_pool_forward(shape_of(w), x, y, idx);
     });
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    run_cuda(in[0], out[0], [&](const Tensor& x, const Tensor& y) {
+      cuda::max_pool(shape_of(w), adaptive, x, y, want_indices ? out[1] : Tensor());
+    });
+  }
   uint32_t not_differentiable() const override { return 2; }
   Saves saves(const Inputs&) const override { return {0, 2}; }
   Grads vjp(const Saved& s, const Grads& g) override {
     MaxPoolBackward op;
-    op.shape = w.x;
-    op.nd = w.nd;
+    op.w = w;
+    op.adaptive = adaptive;
     return {apply(std::move(op), {g[0], s.output(1)})};
   }
 };
@@ -128,6 +155,19 @@ struct AvgPool final : OpOf<AvgPool> {
       else
         backward ? avg_pool_backward(s, count_pad, divisor, a, b)
                  : avg_pool_forward(s, count_pad, divisor, a, b);
+    });
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    PoolShape s = shape_of(w);
+    const bool whole = adaptive && !backward && s.out[0] * s.out[1] * s.out[2] == 1;
+    if (whole && in[0].numel() && !is_integral(in[0].dtype())) { // few, large windows
+      NoGrad off;
+      Dims dims;
+      for (int d = 0; d < w.nd; ++d) dims.push_back(d - w.nd);
+      return copy_values(out[0], mean(in[0], dims, true));
+    }
+    run_cuda(in[0], out[0], [&](const Tensor& a, const Tensor& b) {
+      cuda::avg_pool(s, adaptive, count_pad, divisor, backward, a, b);
     });
   }
   Grads vjp(const Saved&, const Grads& g) override { // the two directions are adjoint

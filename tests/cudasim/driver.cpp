@@ -448,6 +448,17 @@ CUDASIM_API int cudasim_enqueue(void* stream, void (*run)(void*), void* arg) {
     return 0;
   });
 }
+// The same for an argument that the queue owns: `destroy` ends it once no run is left.
+CUDASIM_API int cudasim_enqueue_owned(void* stream, void (*run)(void*), void* arg,
+                                      void (*destroy)(void*)) {
+  std::shared_ptr<void> owned(arg, destroy);
+  return guarded([&] {
+    enqueue(stream_of(stream), [=] { run(owned.get()); });
+    return 0;
+  });
+}
+// Raised while queued work runs: the context fails with this code.
+CUDASIM_API void cudasim_raise(int code, const char* text) { throw Fault(code, text); }
 // The address behind a device address, or null when the range is not wholly allocated.
 CUDASIM_API void* cudasim_view(uint64_t address, size_t bytes) {
   void* p = nullptr;

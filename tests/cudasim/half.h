@@ -17,13 +17,6 @@ inline double round_to(double v, int mantissa, int low, double largest, bool nea
   return std::copysign(r, v);
 }
 
-inline double widen_f16(uint16_t h) {
-  int e = h >> 10 & 31, f = h & 1023;
-  double v = e == 31 ? (f ? NAN : INFINITY)
-             : e     ? std::ldexp(1024.0 + f, e - 25)
-                     : std::ldexp(double(f), -24);
-  return h & 0x8000 ? -v : v;
-}
 inline uint16_t narrow_f16(double v, bool nearest = true) {
   if (v != v) return 0x7fff;
   double r = std::fabs(round_to(v, 10, -14, 65504.0, nearest));
@@ -40,13 +33,39 @@ inline uint16_t narrow_bf16(double v, bool nearest = true) {
   return uint16_t(as_bits(float(r)) >> 16);
 }
 
+// The common case, f32 to nearest even, in integer arithmetic that the compiler can vectorise.
+inline uint16_t nearest_f16(float v) {
+  uint32_t bits = as_bits(v), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+  // the subnormals of f16: adding a power of two rounds at the right bit
+  uint32_t small = as_bits(as_float(size) + 0.5f) - as_bits(0.5f);
+  uint32_t normal = (size + 0xfff + (size >> 13 & 1) - (112u << 23)) >> 13;
+  uint32_t r = size < 113u << 23 ? small : normal;
+  r = size >= 0x47800000 ? 0x7c00 : r > 0x7c00 ? 0x7c00 : r;
+  return size > 0x7f800000 ? 0x7fff : uint16_t(sign | r);
+}
+inline uint16_t nearest_bf16(float v) {
+  uint32_t bits = as_bits(v);
+  uint32_t r = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fff : uint16_t(r);
+}
+inline float float_of_f16(uint16_t h) {
+  uint32_t size = h & 0x7fff, sign = uint32_t(h & 0x8000) << 16;
+  float scaled = as_float(size << 13) * 0x1p112f; // exact, subnormals too
+  uint32_t r = size >= 0x7c00 ? (size << 13 | 0x7f800000) : as_bits(scaled);
+  return as_float(sign | r);
+}
+
 struct F16 {
-  static double widen(uint16_t h) { return widen_f16(h); }
+  static double widen(uint16_t h) { return float_of_f16(h); }
+  static float to_float(uint16_t h) { return float_of_f16(h); }
   static uint16_t narrow(double v, bool nearest = true) { return narrow_f16(v, nearest); }
+  static uint16_t nearest(float v) { return nearest_f16(v); }
 };
 struct BF16 {
   static double widen(uint16_t h) { return widen_bf16(h); }
+  static float to_float(uint16_t h) { return as_float(uint32_t(h) << 16); }
   static uint16_t narrow(double v, bool nearest = true) { return narrow_bf16(v, nearest); }
+  static uint16_t nearest(float v) { return nearest_bf16(v); }
 };
 
 } // namespace cudasim

@@ -59,6 +59,7 @@ class Buffer:
     """Device memory that knows the shape and dtype of the array it came from."""
 
     def __init__(self, sim: Simulator, shape, dtype):
+        self.pointer = 0
         self.sim, self.shape, self.dtype = sim, tuple(np.atleast_1d(shape)), np.dtype(dtype)
         self.nbytes = int(np.prod(self.shape)) * self.dtype.itemsize
         pointer = C.c_uint64()

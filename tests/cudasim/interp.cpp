@@ -400,7 +400,7 @@ void set_block(std::vector<Warp>& warps, const Launch& launch, Dim index, uint64
 void run_launch(const Launch& launch) {
   static std::vector<uint8_t> register_room, local_room, shared_room;
   static std::vector<Shadow> shadow;
-  static uint64_t epoch = 1;
+  static uint64_t epoch = 1; // the last one that the shadow may hold, also after a fault
   const Kernel& k = *launch.kernel;
   uint32_t threads = uint32_t(launch.block.count());
   uint32_t count = (threads + kLanes - 1) / kLanes;
@@ -408,7 +408,11 @@ void run_launch(const Launch& launch) {
   uint8_t* regs = grown(register_room, size_t(count) * k.register_bytes);
   uint8_t* local = grown(local_room, size_t(count) * kLanes * local_stride);
 
-  Block block;
+  struct Keep {
+    Block block;
+    ~Keep() { epoch = std::max(epoch, block.epoch); }
+  } keep;
+  Block& block = keep.block;
   block.launch = &launch;
   block.threads = threads;
   block.shared_bytes = (k.shared_static + 15) / 16 * 16 + launch.dynamic_shared;

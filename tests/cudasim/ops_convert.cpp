@@ -164,6 +164,8 @@ void to_half(Warp& w, const Insn& in, Mask m) {
   uint16_t* d = w.at<uint16_t>(in.o[0]);
   const S* a = w.at<S>(in.o[1]);
   bool nearest = mode_of(in) == kNearest;
+  if constexpr (std::is_same_v<S, float>)
+    if (!in.flags) return lanes(m, [&](int l) { d[l] = H::nearest(a[l]); });
   lanes(m, [&](int l) { d[l] = H::narrow(limit_half<H>(double(a[l]), in.flags), nearest); });
 }
 
@@ -172,6 +174,8 @@ void pair_to_half(Warp& w, const Insn& in, Mask m) {
   uint32_t* d = w.at<uint32_t>(in.o[0]);
   const float *a = w.at<float>(in.o[1]), *b = w.at<float>(in.o[2]);
   bool nearest = mode_of(in) == kNearest;
+  if (!in.flags)
+    return lanes(m, [&](int l) { d[l] = uint32_t(H::nearest(a[l])) << 16 | H::nearest(b[l]); });
   lanes(m, [&](int l) {
     uint32_t hi = H::narrow(limit_half<H>(a[l], in.flags), nearest);
     d[l] = hi << 16 | H::narrow(limit_half<H>(b[l], in.flags), nearest);
@@ -183,6 +187,8 @@ void from_half(Warp& w, const Insn& in, Mask m) {
   D* d = w.at<D>(in.o[0]);
   const uint16_t* a = w.at<uint16_t>(in.o[1]);
   uint32_t mode = mode_of(in);
+  if constexpr (std::is_same_v<D, float>)
+    if (!in.flags) return lanes(m, [&](int l) { d[l] = H::to_float(a[l]); });
   lanes(m, [&](int l) {
     if constexpr (std::is_floating_point_v<D>) {
       D v = D(H::widen(a[l]));
