@@ -4,6 +4,7 @@
 #include "../cpu/loops.h"
 #include "../ops/ops.h"
 #include "elementwise.h"
+#include "fault.h"
 #include "launch.h"
 #include "pool.h"
 
@@ -148,6 +149,7 @@ void gpu_to_host(const Tensor& dst, const Tensor& src, bool non_blocking) {
     Waiting wait;
     FB_CU(StreamSynchronize, stream);
   }
+  raise_faults(device);
   if (!to.is(dst)) copy_values(dst, to);
 }
 
@@ -177,8 +179,11 @@ void copy_to_host(void* dst, int device, Pointer src, size_t n) {
   refuse_capture(device, "reading values from the GPU");
   Handle stream = current_stream(device);
   FB_CU(MemcpyDtoHAsync, dst, src, n, stream);
-  Waiting wait;
-  FB_CU(StreamSynchronize, stream);
+  {
+    Waiting wait;
+    FB_CU(StreamSynchronize, stream);
+  }
+  raise_faults(device);
 }
 void copy_from_host(int device, Pointer dst, const void* src, size_t n) {
   if (!n) return;

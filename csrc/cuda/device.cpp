@@ -8,6 +8,7 @@
 
 #include "../core/error.h"
 #include "../cpu/parallel.h"
+#include "fault.h"
 
 namespace flambeau::cuda {
 
@@ -109,8 +110,11 @@ Handle create_stream(int index, int priority) {
 
 void synchronize(int index) {
   gpu(index);
-  Waiting wait;
-  FB_CU(CtxSynchronize);
+  {
+    Waiting wait;
+    FB_CU(CtxSynchronize);
+  }
+  raise_faults(index);
 }
 
 bool is_capturing(int index) {

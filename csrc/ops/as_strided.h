@@ -14,6 +14,8 @@ struct AsStridedScatter final : OpOf<AsStridedScatter> {
   const char* name() const override { return "as_strided_scatter"; }
   Specs infer(const Inputs& in) override;
   void cpu(const Inputs& in, Outputs& out) override;
+  void cuda(const Inputs& in, Outputs& out) override;
+  void write(const Inputs& in, Outputs& out) const; // on either device
   Grads vjp(const Saved& s, const Grads& g) override;
 };
 

@@ -5,6 +5,8 @@
 #include "../core/elementwise.h"
 #include "../core/registry.h"
 #include "../cpu/loops.h"
+#include "../cuda/elementwise.h"
+#include "../cuda/indexing.h"
 #include "index.h"
 #include "ops.h"
 
@@ -44,6 +46,12 @@ struct Where final : OpOf<Where> {
       });
     });
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    static const cuda::Formula kWhere{"where", "a != T(0) ? b : c"};
+    Tensor to = cuda::as_bits(out[0]),
+           from[3] = {in[0], cuda::as_bits(in[1]), cuda::as_bits(in[2])};
+    cuda::run_formula(kWhere, to.dtype(), to.dtype(), to, from, 3);
+  }
   Saves saves(const Inputs&) const override { return {1, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {
     Grads r(3, Tensor());
@@ -55,6 +63,33 @@ struct Where final : OpOf<Where> {
 };
 
 // Along one dimension --------------------------------------------------------------------------
+
+// The GPU's view of gather and scatter: t is reached along dim through an index, the positions of
+// which `near` shares.
+cuda::Reach reach(const char* op, const Tensor& near, const Tensor& t, const Tensor& index,
+                  int dim) {
+  int nd = std::max(index.dim(), near.dim());
+  cuda::Reach r{op, index.dim() ? index.shape() : Dims(nd, 1)};
+  r.near = near.dim() ? near.strides() : Dims(nd, 0);
+  r.index = index.dim() ? index.strides() : Dims(nd, 0);
+  r.far = t.dim() ? t.strides() : Dims(nd, 0);
+  r.step = t.dim() ? t.strides()[dim] : 0;
+  r.size = t.dim() ? t.shape()[dim] : 1;
+  if (nd) r.far[dim] = 0;
+  return r;
+}
+// The same where the index is a vector of whole slices.
+cuda::Reach reach_slices(const char* op, const Tensor& near, const Tensor& t, const Tensor& index,
+                         int dim) {
+  cuda::Reach r{op, near.shape(), near.strides(), t.strides(), Dims(near.dim(), 0)};
+  r.step = t.dim() ? t.strides()[dim] : 0;
+  r.size = t.dim() ? t.shape()[dim] : 1;
+  if (!near.dim()) return r;
+  r.far = t.dim() ? t.strides() : Dims(1, 0);
+  r.far[dim] = 0;
+  r.index[dim] = index.dim() ? index.strides()[0] : 0;
+  return r;
+}
 
 // Calls f(offset in index, offset in t excluding dim) over the index's positions, in order.
 template<class F>
@@ -117,13 +152,17 @@ struct Gather final : OpOf<Gather> {
                     });
     });
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    cuda::pick(out[0], in[0], in[1], reach("gather", out[0], in[0], in[1], dim));
+  }
   Saves saves(const Inputs&) const override { return {2, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {
-    return {scatter_add(zeros(shape, g[0].dtype()), dim, s.input(1), g[0]), Tensor()};
+    return {scatter_add(zeros(shape, g[0].dtype(), g[0].device()), dim, s.input(1), g[0]),
+            Tensor()};
   }
 };
 
-enum class Put : uint8_t { Set, Add, Mul, Max, Min };
+enum class Put : uint8_t { Set, Add, Mul, Max, Min }; // as cuda::Combine
 
 // t with src combined in at the index.
 struct Scatter final : OpOf<Scatter> {
@@ -159,6 +198,12 @@ struct Scatter final : OpOf<Scatter> {
                       }
                     });
     });
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    cuda::Combine combine = cuda::Combine(how);
+    if (!cuda::can_combine(out[0].dtype(), combine)) return host_round_trip(*this, in, out);
+    copy_values(out[0], in[0]);
+    cuda::put(in[2], out[0], in[1], reach(name(), in[2], out[0], in[1], dim), combine);
   }
   static Tensor window(const Tensor& t, const Dims& shape) {
     return alias_as(t, shape, t.strides(), t.offset());
@@ -205,9 +250,12 @@ struct IndexSelect final : OpOf<IndexSelect> {
                                  size_t(inner));
                  });
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    cuda::pick(out[0], in[0], in[1], reach_slices("index_select", out[0], in[0], in[1], dim));
+  }
   Saves saves(const Inputs&) const override { return {2, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {
-    return {index_add(zeros(shape, g[0].dtype()), dim, s.input(1), g[0]), Tensor()};
+    return {index_add(zeros(shape, g[0].dtype(), g[0].device()), dim, s.input(1), g[0]), Tensor()};
   }
 };
 
@@ -244,6 +292,11 @@ struct IndexPutSlices final : OpOf<IndexPutSlices> {
         }
     });
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    copy_values(out[0], in[0]);
+    cuda::put(in[2], out[0], in[1], reach_slices(name(), in[2], out[0], in[1], dim),
+              add ? cuda::Combine::Add : cuda::Combine::Set);
+  }
   Saves saves(const Inputs&) const override { return {2, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {
     Grads r(3, Tensor());
@@ -254,7 +307,7 @@ struct IndexPutSlices final : OpOf<IndexPutSlices> {
       } else {
         Dims shape = g[0].shape();
         if (shape.size()) shape[dim] = idx.numel();
-        r[0] = apply(IndexPutSlices(*this), {g[0], idx, zeros(shape, g[0].dtype())});
+        r[0] = apply(IndexPutSlices(*this), {g[0], idx, zeros(shape, g[0].dtype(), g[0].device())});
       }
     }
     if (s.needs(2)) r[2] = index_select(g[0], dim, idx);
@@ -388,8 +441,9 @@ Tensor index_fill(const Tensor& t, int64_t dim, const Tensor& idx, const Tensor&
   int64_t size = t.dim() ? t.shape()[d] : 1;
   Tensor i = long_index(idx, "index_fill");
   i = where(lt(i, weak_scalar(0)), add(i, weak_scalar(Scalar(size))), i);
-  Tensor src =
-      t.is_meta() ? empty(s, t.dtype(), t.device()) : contiguous(expand(to_dtype(v, t.dtype()), s));
+  Tensor one = v.device() == t.device() || t.is_meta() ? to_dtype(v, t.dtype())
+                                                       : move_to(v, t.device(), t.dtype());
+  Tensor src = t.is_meta() ? empty(s, t.dtype(), t.device()) : contiguous(expand(one, s));
   return put_slices(t, dim, reshape(i, {-1}), src, false);
 }
 Tensor embedding(const Tensor& w, const Tensor& idx) {

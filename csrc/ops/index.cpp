@@ -7,6 +7,7 @@
 #include "../core/op.h"
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/indexing.h"
 #include "ops.h"
 
 namespace flambeau {
@@ -15,6 +16,7 @@ Tensor nonzero(const Tensor& t) {
   FB_CHECK(!t.is_meta(), "nonzero: the result's size depends on values, which meta tensors lack");
   NoGrad off;
   Tensor m = contiguous(t.dtype() == DType::Bool ? t : ne(t, weak_scalar(Scalar(0))));
+  if (m.is_cuda()) return transpose(cuda::unravel(cuda::positions(m), m.shape()), 0, 1);
   const bool* v = m.data<bool>();
   int64_t n = m.numel(), count = 0;
   for (int64_t i = 0; i < n; ++i) count += v[i];
@@ -44,15 +46,31 @@ struct Plan {
   Dims rest;        // the others, in order
   Dims index_shape; // common shape of the index tensors
   int at = 0;       // where the index dimensions stand in the result
-  Tensor offsets;   // element offset in the source for each index position
+  Tensor offsets;   // element offset in the source for each index position; on a GPU
+  Tensor only;      // instead the one index that there is
 };
+
+// The tensor's and the index's devices: the host's indices follow a tensor to its GPU.
+Tensor beside(const Tensor& t, const Tensor& index) {
+  if (index.device() == t.device() || t.is_meta() || index.is_meta()) return index;
+  FB_CHECK(index.device().is_cpu(),
+           "indices should be either on cpu or on the same device as the "
+           "indexed tensor (",
+           t.device(), "), but one is on ", index.device());
+  return move_to(index, t.device(), index.dtype());
+}
 
 // Masks become the positions of their true elements.
 Tensors without_masks(const Tensor& t, const Tensors& in) {
   Tensors out;
-  for (const Tensor& i : in) {
-    if (!i.defined() || (i.dtype() != DType::Bool && i.dtype() != DType::U8)) {
-      out.push_back(i.defined() && i.dtype() != DType::I64 ? to_dtype(i, DType::I64) : i);
+  for (const Tensor& given : in) {
+    if (!given.defined()) {
+      out.push_back(given);
+      continue;
+    }
+    Tensor i = beside(t, given);
+    if (i.dtype() != DType::Bool && i.dtype() != DType::U8) {
+      out.push_back(to_dtype(i, DType::I64));
       continue;
     }
     int from = int(out.size());
@@ -77,6 +95,21 @@ Tensors spread(const Tensor& t, const Tensors& in) {
     i += mask && in[i].dim() > 1 ? size_t(in[i].dim()) : 1;
   }
   return without_masks(t, flat);
+}
+
+void find_offsets(const Tensor& t, const Tensors& idx, Plan& p) {
+  for (int64_t d : p.dims)
+    FB_CHECK_INDEX(t.shape()[int(d)] || !numel_of(p.index_shape), "index: dimension ", d, " of ",
+                   describe(t), " has no elements for an index to name");
+  if (p.dims.size() == 1) {
+    p.only = idx[size_t(p.dims[0])];
+    return;
+  }
+  p.offsets = p.dims.empty() ? zeros(p.index_shape, DType::I64, t.device())
+                             : empty(p.index_shape, DType::I64, t.device());
+  for (int64_t d : p.dims)
+    cuda::add_offsets(p.offsets, idx[size_t(d)], t.shape()[int(d)], t.strides()[int(d)],
+                      d == p.dims[0]);
 }
 
 Plan make_plan(const Tensor& t, const Tensors& raw) {
@@ -116,6 +149,10 @@ Plan make_plan(const Tensor& t, const Tensors& raw) {
   bool known = !t.is_meta();
   for (const Tensor& i : idx) known = known && !(i.defined() && i.is_meta());
   if (!known) return p; // shapes only
+  if (t.is_cuda()) {
+    find_offsets(t, idx, p);
+    return p;
+  }
   p.offsets = zeros(p.index_shape, DType::I64);
   int64_t* o = p.offsets.data<int64_t>();
   int64_t n = p.offsets.numel();
@@ -235,6 +272,39 @@ void scatter_slices(const Tensor& t, const Plan& p, const Tensor& values, bool a
   });
 }
 
+// The GPU's view of t[plan], beside a tensor of the result's shape with the given strides.
+cuda::Reach reach(const char* op, const Tensor& t, const Plan& p, const Dims& near) {
+  const Tensor& index = p.only.defined() ? p.only : p.offsets;
+  Dims rest;
+  for (int64_t d : p.rest) rest.push_back(t.strides()[int(d)]);
+  cuda::Reach r{op, result_shape(t, p), near, {}, {}};
+  for (int i = 0; i <= p.rest.size(); ++i) {
+    if (i == p.at)
+      for (int64_t s : index.strides()) {
+        r.far.push_back(0);
+        r.index.push_back(s);
+      }
+    if (i == p.rest.size()) break;
+    r.far.push_back(rest[i]);
+    r.index.push_back(0);
+  }
+  r.size = INT64_MAX >> 8; // offsets have been checked
+  if (p.only.defined()) {
+    r.step = t.strides()[int(p.dims[0])];
+    r.size = t.shape()[int(p.dims[0])];
+    r.wrap = true;
+  }
+  return r;
+}
+void gather_on_gpu(const char* op, const Tensor& t, const Plan& p, const Tensor& out) {
+  cuda::pick(out, t, p.only.defined() ? p.only : p.offsets, reach(op, t, p, out.strides()));
+}
+void scatter_on_gpu(const char* op, const Tensor& t, const Plan& p, const Tensor& values,
+                    bool accumulate) {
+  cuda::put(values, t, p.only.defined() ? p.only : p.offsets, reach(op, t, p, values.strides()),
+            accumulate ? cuda::Combine::Add : cuda::Combine::Set);
+}
+
 struct Index final : OpOf<Index> {
   Tensors indices;
   Dims shape; // of the source
@@ -244,6 +314,9 @@ struct Index final : OpOf<Index> {
     return {{result_shape(in[0], plan), in[0].dtype()}};
   }
   void cpu(const Inputs& in, Outputs& out) override { gather_slices(in[0], plan, out[0]); }
+  void cuda(const Inputs& in, Outputs& out) override {
+    gather_on_gpu("index", in[0], plan, out[0]);
+  }
   Grads vjp(const Saved&, const Grads& g) override;
   Plan plan;
 };
@@ -257,6 +330,10 @@ struct IndexBackward final : OpOf<IndexBackward> {
   void cpu(const Inputs& in, Outputs& out) override {
     std::memset(out[0].bytes(), 0, size_t(out[0].numel()) * out[0].itemsize());
     scatter_slices(out[0], make_plan(out[0], indices), contiguous(in[0]), true);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    fill_(out[0], Scalar(0));
+    scatter_on_gpu(name(), out[0], make_plan(out[0], indices), in[0], true);
   }
   Grads vjp(const Saved&, const Grads& g) override { return {index(g[0], indices)}; }
 };
@@ -278,6 +355,12 @@ struct IndexPut final : OpOf<IndexPut> {
     Plan p = make_plan(out[0], indices);
     scatter_slices(out[0], p, contiguous(expand(in[1], result_shape(out[0], p))), accumulate);
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    copy_values(out[0], in[0]);
+    Plan p = make_plan(out[0], indices);
+    scatter_on_gpu(name(), out[0], p, expand(in[1], result_shape(out[0], p)), accumulate);
+  }
   Grads vjp(const Saved& s, const Grads& g) override {
     Grads r(2, Tensor());
     if (s.needs(0)) {
@@ -297,16 +380,42 @@ struct IndexPut final : OpOf<IndexPut> {
 
 } // namespace
 
+// On a GPU masks are turned into positions once, since each time waits for their number.
+static Tensors kept(const Tensor& t, const Tensors& indices) {
+  NoGrad off;
+  return t.is_cuda() ? spread(t, indices) : indices;
+}
+
 Tensor index(const Tensor& t, const Tensors& indices) {
   Index op;
-  op.indices = indices;
+  op.indices = kept(t, indices);
   op.shape = t.shape();
   return apply(std::move(op), {t});
 }
 
-void index_put_(const Tensor& t, const Tensors& indices, const Tensor& values, bool accumulate) {
+// A mask over all of t and one value: nothing has to be counted.
+static bool fill_by_mask(const Tensor& t, const Tensors& indices, const Tensor& v) {
+  if (indices.size() != 1 || !t.is_cuda() || v.numel() != 1) return false;
+  Tensor m = indices[0];
+  if (m.dtype() != DType::Bool || m.shape() != t.shape() || !m.is_cuda()) return false;
+  copy_values(t, where(m, view(v, {}), t));
+  return true;
+}
+
+void index_put_(const Tensor& t, const Tensors& given, const Tensor& values, bool accumulate) {
   check_inplace(t, "index_put_");
-  Tensor v = values.dtype() == t.dtype() ? values : to_dtype(values, t.dtype());
+  Tensor v = to_dtype(values, t.dtype());
+  if (v.device() != t.device() && v.dim() == 0 && t.is_cuda())
+    v = move_to(v, t.device(), t.dtype());
+  FB_CHECK(v.device() == t.device() || v.is_meta() || t.is_meta(),
+           "index_put_: Expected all tensors to be on the same device, but found at least two "
+           "devices, ",
+           t.device(), " and ", v.device(), "!");
+  if (!accumulate && !wants_grad({t, v})) {
+    NoGrad off;
+    if (fill_by_mask(t, given, v)) return record_inplace(t, Tensor());
+  }
+  Tensors indices = kept(t, given);
   Plan p = make_plan(t, indices);
   Dims shape = result_shape(t, p);
   while (v.dim() > shape.size() && v.shape()[0] == 1) v = select(v, 0, 0);
@@ -330,9 +439,12 @@ void index_put_(const Tensor& t, const Tensors& indices, const Tensor& values, b
   }
   {
     NoGrad off;
-    Tensor whole = contiguous(expand(v, shape));
+    Tensor whole = t.is_cuda() ? expand(v, shape) : contiguous(expand(v, shape));
     if (&whole.storage() == &t.storage()) whole = clone(whole);
-    scatter_slices(t, p, whole, accumulate);
+    if (t.is_cuda())
+      scatter_on_gpu("index_put_", t, p, whole, accumulate);
+    else
+      scatter_slices(t, p, whole, accumulate);
   }
   record_inplace(t, carrier);
 }

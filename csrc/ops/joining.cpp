@@ -5,6 +5,7 @@
 #include "../core/op.h"
 #include "../core/registry.h"
 #include "../cpu/loops.h"
+#include "../cuda/indexing.h"
 #include "ops.h"
 
 namespace flambeau {
@@ -41,6 +42,23 @@ struct Cat final : OpOf<Cat> {
       at += width;
     }
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    const Tensor& o = out[0];
+    Tensors dense; // those that one kernel moves together
+    Dims starts;
+    int64_t at = 0;
+    for (int k = 0; k < in.size(); at += sizes[k++]) {
+      if (in[k].is_contiguous() && in[k].dtype() == dtype) {
+        dense.push_back(in[k]);
+        starts.push_back(at);
+        continue;
+      }
+      Dims part = shape;
+      part[dim] = sizes[k];
+      copy_values(alias_as(o, part, o.strides(), at * o.strides()[dim]), in[k]);
+    }
+    cuda::cat(o, dense, starts, dim);
+  }
   Grads vjp(const Saved& s, const Grads& g) override {
     Grads r;
     int64_t at = 0;
@@ -74,6 +92,7 @@ struct Flip final : OpOf<Flip> {
     int64_t ds = l.shape.empty() ? 0 : l.strides[0][0], ss = l.shape.empty() ? 0 : l.strides[1][0];
     l.run(65536, [&](char* const* p, int64_t n) { copy(p[1], ss, p[0], ds, n); });
   }
+  void cuda(const Inputs& in, Outputs& out) override { cuda::flip(out[0], in[0], dims); }
   Grads vjp(const Saved&, const Grads& g) override { return {flip(g[0], dims)}; }
 };
 
@@ -98,6 +117,10 @@ struct Triangle final : OpOf<Triangle> {
       }
     });
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    cuda::triangle(out[0], contiguous(in[0]), k, upper);
+  }
   Grads vjp(const Saved&, const Grads& g) override {
     return {upper ? triu(g[0], k) : tril(g[0], k)};
   }
@@ -109,7 +132,9 @@ struct Pad final : OpOf<Pad> {
   Dims out_shape;
   const char* name() const override { return "constant_pad_nd"; }
   Specs infer(const Inputs& in) override { return {{out_shape, in[0].dtype()}}; }
-  void cpu(const Inputs& in, Outputs& out) override {
+  void cpu(const Inputs& in, Outputs& out) override { fill_around(in, out); }
+  void cuda(const Inputs& in, Outputs& out) override { fill_around(in, out); }
+  void fill_around(const Inputs& in, Outputs& out) const {
     fill_(out[0], value);
     const Tensor& x = in[0];
     Dims part = x.shape();

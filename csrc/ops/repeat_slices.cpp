@@ -4,6 +4,8 @@
 #include "../core/op.h"
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/indexing.h"
+#include "../cuda/order.h"
 #include "ops.h"
 
 namespace flambeau {
@@ -59,6 +61,25 @@ struct RepeatSlices final : OpOf<RepeatSlices> {
     else
       run(Tag<char>{}, bytes);
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    if (out[0].numel() == 0) return;
+    NoGrad off;
+    if (in.size() == 1) {
+      Dims wide = shape;
+      wide.insert(dim + 1, times);
+      return copy_values(view(out[0], wide), expand(unsqueeze(in[0], dim + 1), wide));
+    }
+    Device device = in[0].device();
+    Tensor of = empty({total}, DType::I64, device); // the slice that each place repeats
+    cuda::search(in[1], arange(Scalar(0), Scalar(total), Scalar(1), DType::I64, device), Tensor(),
+                 true, of);
+    cuda::Reach r{name(), out[0].shape(), out[0].strides(), in[0].strides(), Dims(out[0].dim(), 0)};
+    r.step = r.far[dim];
+    r.size = shape[dim];
+    r.far[dim] = 0;
+    r.index[dim] = 1;
+    cuda::pick(out[0], in[0], of, r);
+  }
   Saves saves(const Inputs& in) const override { return {in.size() > 1 ? 2u : 0u, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {
     if (s.node.next.size() == 1) {
@@ -72,7 +93,7 @@ struct RepeatSlices final : OpOf<RepeatSlices> {
       RepeatSlices op;
       op.shape = {shape[dim]};
       op.total = total;
-      Tensor all = arange(Scalar(0), Scalar(shape[dim]), Scalar(1), DType::I64);
+      Tensor all = arange(Scalar(0), Scalar(shape[dim]), Scalar(1), DType::I64, ends.device());
       of = apply(std::move(op), {all, ends});
     }
     return {index_add(zeros(shape, g[0].dtype(), g[0].device()), dim, of, g[0]), Tensor()};

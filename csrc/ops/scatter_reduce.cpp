@@ -4,6 +4,8 @@
 
 #include "../core/elementwise.h"
 #include "../core/registry.h"
+#include "../cuda/elementwise.h"
+#include "../cuda/indexing.h"
 #include "index.h"
 #include "ops.h"
 
@@ -130,6 +132,70 @@ struct ScatterReduce final : OpOf<ScatterReduce> {
       }
     });
     if (!to.is(out[0])) copy_values(out[0], to);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    DType c = compute_type(in[0].dtype());
+    static const cuda::Combine kCombine[] = {cuda::Combine::Add, cuda::Combine::Mul,
+                                             cuda::Combine::Add, cuda::Combine::Max,
+                                             cuda::Combine::Min, cuda::Combine::Set};
+    cuda::Combine how = kCombine[int(fold)];
+    if (!cuda::can_combine(c, how)) return host_round_trip(*this, in, out);
+    Tensor to = c == in[0].dtype() ? out[0] : empty(in[0].shape(), c, in[0].device());
+    copy_values(to, in[0]);
+    Tensor src = to_dtype(in[2], c);
+    cuda::Reach r{name(), in[1].shape(), src.strides(), to.strides(), in[1].strides()};
+    if (in[1].dim()) {
+      r.step = to.strides()[dim];
+      r.size = to.shape()[dim];
+      r.far[dim] = 0;
+    } else {
+      r.size = 1;
+    }
+    auto put_number = [&](const Tensor& into, const Tensor& v, cuda::Combine combine) {
+      cuda::Reach each = r;
+      each.near = Dims(in[1].dim(), 0);
+      cuda::put(v, into, in[1], each, combine);
+    };
+    Device device = in[0].device();
+    if (!self_too && fold != Fold::Set) put_number(to, neutral(c, device), cuda::Combine::Set);
+    cuda::put(src, to, in[1], r, how);
+    if (fold == Fold::Mean) {
+      Tensor n = full(to.shape(), Scalar(int64_t(self_too)), DType::I64, device);
+      put_number(n, full({}, Scalar(1), DType::I64, device), cuda::Combine::Add);
+      divide_means(to, n);
+    }
+    if (!to.is(out[0])) copy_values(out[0], to);
+  }
+  // The fold's neutral element, on the device.
+  Tensor neutral(DType c, Device device) const {
+    Tensor one = empty({}, c);
+    dispatch_compute(c, name(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      T& v = *one.data<T>();
+      switch (fold) {
+      case Fold::Prod: v = identity<Fold::Prod, T>(); break;
+      case Fold::Max: v = identity<Fold::Max, T>(); break;
+      case Fold::Min: v = identity<Fold::Min, T>(); break;
+      default: v = identity<Fold::Sum, T>();
+      }
+    });
+    Tensor there = empty({}, c, device);
+    copy_values(there, one);
+    return there;
+  }
+  // sums / n where more than one was added; integers round down.
+  static void divide_means(const Tensor& sums, const Tensor& n) {
+    static const cuda::Formula kReal{"mean_of", "b > T(1) ? a / b : a"};
+    static const cuda::Formula kComplexMean{"mean_of_complex", "b.re > 1 ? a / b.re : a"};
+    static const cuda::Formula kWhole{"mean_of_whole",
+                                      "b > T(1) ? T(a / b - T(a % b != T(0) && (a < T(0)))) : a"};
+    DType c = sums.dtype();
+    Tensor in[2] = {sums, n};
+    cuda::run_formula(is_complex(c) ? kComplexMean
+                      : is_float(c) ? kReal
+                                    : kWhole,
+                      c, c, sums, in, 2);
   }
   Saves saves(const Inputs&) const override {
     if (fold == Fold::Sum || fold == Fold::Set) return {2, 0};
@@ -302,6 +368,10 @@ struct MaskedScatter final : OpOf<MaskedScatter> {
         at += mask[i];
       }
     });
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    cuda::masked_scatter(out[0], contiguous(in[0]), contiguous(in[1]), contiguous(in[2]));
   }
   Saves saves(const Inputs&) const override { return {2, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {

@@ -3,6 +3,8 @@
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/indexing.h"
+#include "../cuda/order.h"
 #include "sort_keys.h"
 
 namespace flambeau {
@@ -44,6 +46,7 @@ void check_sorter(const Tensor& bounds, const Tensor& sorter) {
            "searchsorted(): sorter must be a tensor of long dtype "
            "but got dtype ",
            sorter.dtype());
+  if (sorter.is_cuda()) return; // the kernel checks the places
   const int64_t* s = sorter.data<int64_t>();
   int64_t n = sorter.size(-1);
   for (int64_t i = 0; i < sorter.numel(); ++i)
@@ -56,8 +59,19 @@ struct SearchOptions {
   Tensor sorter;
 };
 
-Tensor searchsorted(const Tensor& bounds, const Tensor& values, const SearchOptions& o) {
+Tensor searchsorted(const Tensor& bounds, const Tensor& given, const SearchOptions& o) {
   NoGrad off;
+  Tensor values = given;
+  if (!given.dim() && given.device().is_cpu() && bounds.is_cuda()) {
+    values = move_to(given, bounds.device(), given.dtype());
+    values.impl()->weak = given.impl()->weak;
+  }
+  FB_CHECK(values.device() == bounds.device() &&
+               (!o.sorter.defined() || o.sorter.device() == bounds.device()),
+           "searchsorted(): boundaries, values and sorter should be on one device, but the "
+           "boundaries are on ",
+           bounds.device(), " and others on ",
+           values.device() == bounds.device() ? o.sorter.device() : values.device());
   FB_CHECK(bounds.dim() && (values.dim() || bounds.dim() == 1),
            "searchsorted(): input value can "
            "be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor "
@@ -80,11 +94,15 @@ Tensor searchsorted(const Tensor& bounds, const Tensor& values, const SearchOpti
   Tensor b = contiguous(to_dtype(bounds, compute)), v = contiguous(to_dtype(values, compute));
   Tensor order = o.sorter.defined() ? contiguous(o.sorter) : Tensor();
   if (order.defined()) check_sorter(bounds, order);
-  Tensor out = empty(values.shape(), place);
-  const int64_t* places = order.defined() ? order.data<int64_t>() : nullptr;
+  Tensor out = empty(values.shape(), place, bounds.device());
   bool one = bounds.dim() == 1;
   int64_t n = bounds.size(-1), width = values.dim() ? values.size(-1) : 1;
   FB_CHECK(!o.out_int32 || n < INT32_MAX, "searchsorted(): ", n, " boundaries need int64 places");
+  if (out.is_cuda()) {
+    cuda::search(b, v, order, o.right, out);
+    return out;
+  }
+  const int64_t* places = order.defined() ? order.data<int64_t>() : nullptr;
   dispatch_ordered(compute, [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (!kHalf<T>) {
@@ -139,6 +157,19 @@ void count_weights(const T* x, const W* w, int64_t n, W* out) {
   for (int64_t i = 0; i < n; ++i) out[x[i]] += w[i];
 }
 
+Tensor bincount_on_gpu(const Tensor& x, const Tensor& w, int64_t least) {
+  Tensor at = to_dtype(x, DType::I64);
+  FB_CHECK(item(amin(at)).i >= 0, "bincount only supports 1-d non-negative integral inputs, but "
+                                  "the input has negative numbers");
+  int64_t size = std::max(least, item(amax(at)).i + 1);
+  Tensor out = zeros({size}, w.defined() ? w.dtype() : DType::I64, x.device());
+  if (w.defined())
+    cuda::put(w, out, at, {"bincount", {x.numel()}, {1}, {0}, {1}, 1, size}, cuda::Combine::Add);
+  else
+    cuda::count_integers(at, out);
+  return out;
+}
+
 Value bincount(Args& a) {
   NoGrad off;
   Tensor t = a.tensor(0), w = a.tensor(1);
@@ -157,10 +188,11 @@ Value bincount(Args& a) {
   FB_CHECK_AS(NotImplemented, !t.is_meta(),
               "bincount: the result's size depends on values, which "
               "meta tensors lack");
-  if (n == 0) return zeros({least}, DType::I64);
+  if (n == 0) return zeros({least}, DType::I64, t.device());
   bool single = w.defined() && w.dtype() == DType::F32;
   Tensor x = contiguous(t), out;
   if (w.defined()) w = contiguous(to_dtype(w, single ? DType::F32 : DType::F64));
+  if (x.is_cuda()) return bincount_on_gpu(x, w, least);
   dispatch_int(x.dtype(), "bincount", [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* v = x.data<T>();
@@ -201,6 +233,11 @@ Tensor histc(const Tensor& t, int64_t bins, double low, double high) {
     high += 1;
   }
   FB_CHECK(low < high, "histc: max must be larger than min, but min is ", low, " and max ", high);
+  if (x.is_cuda()) {
+    Tensor count = zeros({bins}, DType::I64, x.device());
+    cuda::count_bins(x, low, high, count);
+    return to_dtype(count, t.dtype());
+  }
   std::vector<int64_t> count(static_cast<size_t>(bins));
   dispatch_float(x.dtype(), "histc", [&](auto tag) {
     using T = typename decltype(tag)::type;

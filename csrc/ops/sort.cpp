@@ -1,6 +1,7 @@
 // Order along a dimension: sort, argsort, msort, topk.
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/order.h"
 #include "sort_select.h"
 
 namespace flambeau {
@@ -39,13 +40,26 @@ struct Target {
     int64_t n = s[int(dim)];
     s.erase(int(dim));
     s.push_back(n);
-    rows = empty(s, out.dtype());
+    rows = empty(s, out.dtype(), out.device());
   }
   void finish() const {
     if (!rows.is(out)) store_rows(out, rows, dim);
   }
   int64_t dim;
 };
+
+void sort_on_gpu(const Inputs& in, Outputs& out, int64_t dim, bool descending, const char* op) {
+  if (out[0].numel() == 0) return;
+  NoGrad off;
+  Tensor x = rows_along(in[0], dim);
+  Target values(out[0], dim), places(out[1], dim);
+  int64_t n = x.size(-1), rows = x.numel() / n, keep = out[0].numel() / rows;
+  check_rows(n, op);
+  cuda::sort_rows(view(x, {rows, n}), descending, view(values.rows, {rows, keep}),
+                  view(places.rows, {rows, keep}));
+  values.finish();
+  places.finish();
+}
 
 struct Sort final : OpOf<Sort> {
   int64_t dim = 0;
@@ -75,6 +89,9 @@ struct Sort final : OpOf<Sort> {
     });
     values.finish();
     places.finish();
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    sort_on_gpu(in, out, dim, descending, "sort");
   }
   template<class T>
   static void row(const T* x, int64_t n, bool down, T* v, int64_t* at, uint64_t* words) {
@@ -137,6 +154,7 @@ struct TopK final : OpOf<TopK> {
     values.finish();
     places.finish();
   }
+  void cuda(const Inputs& in, Outputs& out) override { sort_on_gpu(in, out, dim, largest, "topk"); }
   Saves saves(const Inputs&) const override { return {0, 2}; }
   uint32_t not_differentiable() const override { return 2; }
   Grads vjp(const Saved& s, const Grads& g) override {
@@ -198,6 +216,7 @@ Register rows({
 
 Tensor sorted_values(const Tensor& t) {
   NoGrad off;
+  if (t.is_cuda()) return sort(view(contiguous(t), {t.numel()}), 0, false)[0];
   Tensor x = contiguous(view(contiguous(t), {t.numel()})), out = empty({t.numel()}, t.dtype());
   int64_t n = x.numel();
   check_rows(n, "sort");

@@ -1,12 +1,13 @@
 // One element of each row by its rank or frequency: kthvalue, median, nanmedian, mode.
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/order.h"
 #include "sort_select.h"
 
 namespace flambeau {
 namespace {
 
-enum class Pick : uint8_t { Kth, Median, NanMedian, Mode };
+enum class Pick : uint8_t { Kth, Median, NanMedian, Mode }; // as cuda::Rank
 const char* const kNames[] = {"kthvalue", "median", "nanmedian", "mode"};
 
 template<class T>
@@ -83,6 +84,14 @@ struct PickOp final : OpOf<PickOp> {
       });
     });
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    if (out[0].numel() == 0) return;
+    NoGrad off;
+    Tensor x = rows_along(in[0], dim);
+    int64_t n = x.size(-1), rows = x.numel() / n;
+    FB_CHECK(n < (int64_t(1) << 32), name(), ": a row of ", n, " elements is too long");
+    cuda::pick_rank(view(x, {rows, n}), cuda::Rank(kind), k, out[0], out[1]);
+  }
   Saves saves(const Inputs&) const override { return {0, 2}; }
   uint32_t not_differentiable() const override { return 2; }
   Grads vjp(const Saved& s, const Grads& g) override {
@@ -143,6 +152,15 @@ struct MedianAll final : OpOf<MedianAll> {
       const T* v = x.data<T>();
       *out[0].data<T>() = v[median_place(v, n, skip_nan, words.get())];
     });
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    int64_t n = in[0].numel();
+    FB_CHECK(n < (int64_t(1) << 32), name(), ": ", n, " elements are too many: 2**32 at most");
+    if (n == 0) return host_round_trip(*this, in, out); // there is nothing to copy
+    cuda::pick_rank(view(contiguous(in[0]), {1, n}),
+                    skip_nan ? cuda::Rank::NanMedian : cuda::Rank::Median, 0, out[0],
+                    empty({}, DType::I64, in[0].device()));
   }
   Saves saves(const Inputs&) const override { return {1, 1}; }
   Grads vjp(const Saved& s, const Grads& g) override {

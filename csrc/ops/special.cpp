@@ -139,7 +139,9 @@ Tensor prelu(const Tensor& x, const Tensor& w) {
 struct MakeComplex final : OpOf<MakeComplex> {
   const char* name() const override { return "complex"; }
   Specs infer(const Inputs& in) override { return {{in[0].shape(), complex_of(in[0].dtype())}}; }
-  void cpu(const Inputs& in, Outputs& out) override {
+  void cpu(const Inputs& in, Outputs& out) override { join(in, out); }
+  void cuda(const Inputs& in, Outputs& out) override { join(in, out); }
+  static void join(const Inputs& in, Outputs& out) {
     Tensor pair = view_as_real(out[0]);
     copy_values(select(pair, -1, 0), in[0]);
     copy_values(select(pair, -1, 1), in[1]);

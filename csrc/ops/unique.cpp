@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "../core/registry.h"
+#include "../cuda/indexing.h"
+#include "../cuda/order.h"
 #include "sort_keys.h"
 
 namespace flambeau {
@@ -112,6 +114,40 @@ void unique_elements(const Tensor& x, Wanted w, Distinct& d) {
         place);
 }
 
+// On a GPU: runs start where a value differs from the one before.
+Distinct unique_on_gpu(const Tensor& x, bool consecutive, Wanted w) {
+  int64_t n = x.numel();
+  Device device = x.device();
+  Distinct d;
+  Tensor sorted = x, places;
+  if (!consecutive) {
+    sorted = empty({n}, x.dtype(), device);
+    places = empty({n}, DType::I64, device);
+    cuda::sort_rows(view(x, {1, n}), false, view(sorted, {1, n}), view(places, {1, n}));
+  }
+  Tensor starts = full({n}, Scalar(true), DType::Bool, device);
+  if (n > 1)
+    copy_values(narrow(starts, 0, 1, n - 1),
+                ne(narrow(sorted, 0, 1, n - 1), narrow(sorted, 0, 0, n - 1)));
+  Tensor heads = cuda::positions(starts);
+  int64_t m = heads.numel();
+  d.values = index_select(sorted, 0, heads);
+  if (w.counts) {
+    Tensor ends = full({m}, Scalar(n), DType::I64, device);
+    if (m > 1) copy_values(narrow(ends, 0, 0, m - 1), narrow(heads, 0, 1, m - 1));
+    d.counts = sub(ends, heads);
+  }
+  if (!w.inverse) return d;
+  Tensor at = arange(Scalar(0), Scalar(n), Scalar(1), DType::I64, device);
+  Tensor run = empty({n}, DType::I64, device);
+  if (n) cuda::search(heads, at, Tensor(), true, run);
+  run = sub(run, weak_scalar(Scalar(1)));
+  d.inverse = consecutive ? run : empty({n}, DType::I64, device);
+  if (!consecutive)
+    cuda::put(run, d.inverse, places, {"unique", {n}, {1}, {0}, {1}, 1, n}, cuda::Combine::Set);
+  return d;
+}
+
 // The slices of t along dim as contiguous rows.
 Tensor slices_along(const Tensor& t, int64_t dim, const char* op) {
   FB_CHECK_INDEX(t.dim(), op, "(): Dimension specified as ", dim, " but tensor has no dimensions");
@@ -158,12 +194,17 @@ Distinct unique_rows(const Tensor& t, int64_t dim, const Tensor& x, bool consecu
   return d;
 }
 
-Value unique_along(const Tensor& t, int64_t dim, bool consecutive, Wanted w) {
+Value unique_along(const Tensor& input, int64_t dim, bool consecutive, Wanted w) {
+  Tensor t = on_host(input); // rows of a GPU's are compared here too
   const char* op = consecutive ? "unique_consecutive" : "unique";
   dim = wrap_dim(dim, t.dim(), op);
   Tensor x = slices_along(t, dim, op);
   return dispatch_all(x.dtype(), [&](auto tag) {
-    return answer(unique_rows<typename decltype(tag)::type>(t, dim, x, consecutive, w), w);
+    Distinct d = unique_rows<typename decltype(tag)::type>(t, dim, x, consecutive, w);
+    if (input.is_cuda())
+      for (Tensor* r : {&d.values, &d.inverse, &d.counts})
+        if (r->defined()) *r = move_to(*r, input.device(), r->dtype());
+    return answer(d, w);
   });
 }
 
@@ -184,8 +225,11 @@ Value unique(Args& a) {
   if (a.given(4)) return unique_along(t, a.integer(4), false, w);
   Distinct d;
   Tensor x = view(contiguous(t), {t.numel()});
-  dispatch_ordered(x.dtype(),
-                   [&](auto tag) { unique_elements<typename decltype(tag)::type>(x, w, d); });
+  if (x.is_cuda())
+    d = unique_on_gpu(x, false, w);
+  else
+    dispatch_ordered(x.dtype(),
+                     [&](auto tag) { unique_elements<typename decltype(tag)::type>(x, w, d); });
   if (w.inverse) d.inverse = view(d.inverse, t.shape());
   return answer(d, w);
 }
@@ -198,6 +242,11 @@ Value unique_consecutive(Args& a) {
   if (a.given(3)) return unique_along(t, a.integer(3), true, w);
   Distinct d;
   Tensor x = view(contiguous(t), {t.numel()});
+  if (x.is_cuda()) {
+    d = unique_on_gpu(x, true, w);
+    if (w.inverse) d.inverse = view(d.inverse, t.shape());
+    return answer(d, w);
+  }
   dispatch_all(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* v = x.data<T>();

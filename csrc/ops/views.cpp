@@ -4,6 +4,7 @@
 
 #include "../core/registry.h"
 #include "../cpu/loops.h"
+#include "../cuda/indexing.h"
 #include "as_strided.h"
 #include "ops.h"
 
@@ -37,8 +38,10 @@ struct SliceScatter final : OpOf<SliceScatter> { // zeros(shape) with the slice 
   int64_t dim, start, step;
   const char* name() const override { return "slice_backward"; }
   Specs infer(const Inputs& in) override { return {{shape, in[0].dtype()}}; }
-  void cpu(const Inputs& in, Outputs& out) override {
-    std::memset(out[0].bytes(), 0, size_t(out[0].numel()) * out[0].itemsize());
+  void cpu(const Inputs& in, Outputs& out) override { write(in, out); }
+  void cuda(const Inputs& in, Outputs& out) override { write(in, out); }
+  void write(const Inputs& in, Outputs& out) const {
+    fill_(out[0], Scalar(0));
     Dims s = out[0].strides();
     int64_t offset = start * s[int(dim)];
     s[int(dim)] *= step;
@@ -67,22 +70,45 @@ int64_t span_of(const Dims& shape, const Dims& strides) { // elements from first
   return last + 1;
 }
 
+// Whether no two elements can lie in one place: each stride passes all that is inside it.
+bool without_overlap(const Dims& shape, const Dims& strides) {
+  Dims order;
+  for (int i = 0; i < shape.size(); ++i)
+    if (shape[i] > 1) order.push_back(i);
+  std::sort(order.begin(), order.end(),
+            [&](int64_t a, int64_t b) { return strides[int(a)] < strides[int(b)]; });
+  int64_t span = 1;
+  for (int64_t d : order) {
+    if (strides[int(d)] < span) return false;
+    span += (shape[int(d)] - 1) * strides[int(d)];
+  }
+  return true;
+}
+
 // Adds the window's elements, which may overlap, into the flat memory they came from.
 struct AsStridedBackward final : OpOf<AsStridedBackward> {
   Dims base_shape, base_strides, shape, strides;
   int64_t base_offset, offset;
   const char* name() const override { return "as_strided_backward"; }
   Specs infer(const Inputs& in) override { return {{base_shape, in[0].dtype()}}; }
-  void cpu(const Inputs& in, Outputs& out) override {
+  void cpu(const Inputs& in, Outputs& out) override { add_up(in, out); }
+  void cuda(const Inputs& in, Outputs& out) override { add_up(in, out); }
+  void add_up(const Inputs& in, Outputs& out) const {
     int64_t low = std::min(base_offset, offset);
     int64_t n = std::max(base_offset + span_of(base_shape, base_strides),
                          offset + span_of(shape, strides)) -
                 low;
-    Tensor flat = zeros({n}, in[0].dtype());
+    Tensor flat = zeros({n}, in[0].dtype(), in[0].device());
     accumulate(alias_as(flat, shape, strides, offset - low), in[0]);
     copy_values(out[0], alias_as(flat, base_shape, base_strides, base_offset - low));
   }
   static void accumulate(const Tensor& to, const Tensor& from) {
+    if (without_overlap(to.shape(), to.strides())) return copy_values(to, from);
+    if (to.is_cuda()) {
+      cuda::Reach r{"as_strided_backward", to.shape(), from.strides(), to.strides(),
+                    Dims(to.dim(), 0)};
+      return cuda::put(from, to, Tensor(), r, cuda::Combine::Add);
+    }
     Tensor src = contiguous(from);
     dispatch_all(to.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
@@ -156,13 +182,15 @@ Specs AsStridedScatter::infer(const Inputs& in) {
   return {{in[0].shape(), in[0].dtype(),
            is_dense(in[0].shape(), base_strides) ? base_strides : Dims{}}};
 }
-void AsStridedScatter::cpu(const Inputs& in, Outputs& out) {
+void AsStridedScatter::cpu(const Inputs& in, Outputs& out) { write(in, out); }
+void AsStridedScatter::cuda(const Inputs& in, Outputs& out) { write(in, out); }
+void AsStridedScatter::write(const Inputs& in, Outputs& out) const {
   // Through a flat copy of the memory the base spans, whatever its strides.
   int64_t low = std::min(base_offset, offset);
   int64_t n = std::max(base_offset + span_of(in[0].shape(), base_strides),
                        offset + span_of(shape, strides)) -
               low;
-  Tensor flat = zeros({n}, in[0].dtype());
+  Tensor flat = zeros({n}, in[0].dtype(), in[0].device());
   Tensor base = alias_as(flat, in[0].shape(), base_strides, base_offset - low);
   copy_values(base, in[0]);
   copy_values(alias_as(flat, shape, strides, offset - low), in[1]);
@@ -173,7 +201,8 @@ Grads AsStridedScatter::vjp(const Saved& s, const Grads& g) {
   Tensor whole = restride(g[0], base_strides);
   int64_t at = offset - base_offset + whole.offset();
   if (s.needs(1)) r[1] = as_strided(whole, shape, strides, at);
-  if (s.needs(0)) r[0] = as_strided_scatter(whole, zeros(shape, g[0].dtype()), shape, strides, at);
+  if (s.needs(0))
+    r[0] = as_strided_scatter(whole, zeros(shape, g[0].dtype(), g[0].device()), shape, strides, at);
   return r;
 }
 Tensor as_strided_scatter(const Tensor& base, const Tensor& src, const Dims& shape,
