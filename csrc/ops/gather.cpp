@@ -69,7 +69,7 @@ struct Where final : OpOf<Where> {
 cuda::Reach reach(const char* op, const Tensor& near, const Tensor& t, const Tensor& index,
                   int dim) {
   int nd = std::max(index.dim(), near.dim());
-  cuda::Reach r{op, index.dim() ? index.shape() : Dims(nd, 1)};
+  cuda::Reach r{op, index.dim() ? index.shape() : Dims(nd, 1), {}, {}, {}};
   r.near = near.dim() ? near.strides() : Dims(nd, 0);
   r.index = index.dim() ? index.strides() : Dims(nd, 0);
   r.far = t.dim() ? t.strides() : Dims(nd, 0);

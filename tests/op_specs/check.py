@@ -355,6 +355,8 @@ def check_error(spec: OpSpec, device="cpu"):
         arrays = draw(spec, bad.call, bad.dtype)
         try:
             call(spec, bad.call, arrays, bad.dtype, device=device)
+            if device != "cpu":
+                fb.cuda.synchronize()  # what only a kernel sees is raised by the next wait
         except bad.exc as e:
             if bad.word and bad.word.lower() not in str(e).lower():
                 report.add(bad.call, f"text lacks {bad.word!r}: {e}"[:300])

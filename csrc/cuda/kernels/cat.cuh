@@ -1,5 +1,5 @@
-// Several dense tensors side by side in one: rows of each go to their columns of the whole.
-// Defined in front: FB_T, a word that divides every row, and FB_WIDE for parts of 2^32 words or more.
+// Several dense tensors side by side in one: rows of each go to their columns of it.
+// Defined in front: FB_T, a word that divides every row; FB_WIDE for parts of 2^32 words or more.
 //! needs: types.cuh walk.cuh
 
 typedef FB_T T;

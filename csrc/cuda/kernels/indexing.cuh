@@ -39,7 +39,8 @@ __forceinline__ i64 wrapped(i64 v, i64 size) {
 #endif
 }
 
-#define FB_POSITIONS for (i64 i = (i64)blockIdx.x * 256 + threadIdx.x; i < n; i += gridDim.x * 256ll)
+#define FB_POSITIONS \
+  for (i64 i = (i64)blockIdx.x * 256 + threadIdx.x; i < n; i += gridDim.x * 256ll)
 
 // near = far[index]; size: what an index may reach; step: bytes of far for one of it.
 extern "C" __global__ void __launch_bounds__(256)
