@@ -9,7 +9,7 @@ namespace flambeau {
 
 void philox_block(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]) {
   for (int i = 0; i < 4; ++i) out[i] = counter[i];
-  philox_base::ten_rounds(out[0], out[1], out[2], out[3], {key[0], key[1]});
+  philox::ten_rounds(out[0], out[1], out[2], out[3], {key[0], key[1]});
 }
 void philox_block(uint64_t seed, uint64_t counter, uint32_t out[4]) {
   const uint32_t key[2] = {uint32_t(seed), uint32_t(seed >> 32)};

@@ -1,5 +1,4 @@
-// Capture and replay. Random ops take their counter from the host, so a replay repeats the numbers
-// of the capture.
+// Capture and replay.
 #include "graph.h"
 
 #include "../core/error.h"
@@ -31,12 +30,14 @@ void Graph::begin(int mode, std::shared_ptr<PrivatePool> pool) {
   pool_ = pool ? std::move(pool) : make_private_pool(device_);
   FB_CU(StreamBeginCapture, stream_, mode);
   recording_ = true;
+  random_.begin(device_);
   use_private_pool(device_, pool_);
 }
 
 void Graph::end() {
   FB_CHECK(recording_, "capture_end() without capture_begin()");
   recording_ = false;
+  random_.end();
   use_private_pool(device_, nullptr);
   FB_CU(StreamEndCapture, stream_, &graph_);
   FB_CU(GraphInstantiateWithFlags, &executable_, graph_, 0);
@@ -45,6 +46,7 @@ void Graph::end() {
 void Graph::replay() {
   FB_CHECK(executable_, "replay() of a CUDAGraph that was not captured");
   gpu(device_);
+  random_.before_replay();
   FB_CU(GraphLaunch, executable_, current_stream(device_));
 }
 

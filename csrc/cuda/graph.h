@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 
+#include "graph_random.h"
 #include "pool.h"
 
 namespace flambeau::cuda {
@@ -24,6 +25,7 @@ class Graph {
   bool recording_ = false;
   Handle graph_ = nullptr, executable_ = nullptr, stream_ = nullptr;
   std::shared_ptr<PrivatePool> pool_;
+  GraphRandom random_; // its memory is the pool's
 };
 
 } // namespace flambeau::cuda

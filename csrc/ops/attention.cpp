@@ -70,9 +70,8 @@ Tensor attention(const Tensor& q, const Tensor& k0, const Tensor& v0, const Tens
     w = where(dead, zeros({}, w.dtype()), w);
   if (p > 0) {
     FB_CHECK(p <= 1, "dropout probability has to be between 0 and 1, but got ", p);
-    Tensor keep = empty(w.shape(), DType::U8);
-    PhiloxState st = next_philox(philox_ticks(w.numel()));
-    random::fill_bernoulli(keep.data<uint8_t>(), w.numel(), 1 - p, st.seed, st.offset);
+    Tensor keep = empty(w.shape(), DType::U8, w.device());
+    fill_bernoulli(keep, 1 - p);
     w = w * (to_dtype(keep, w.dtype()) * (p < 1 ? 1 / (1 - p) : 0));
   }
   return matmul(w, v);

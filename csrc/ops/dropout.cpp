@@ -3,8 +3,9 @@
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/elementwise.h"
+#include "../cuda/random.h"
 #include "norm.h"
-#include "random.h"
 
 namespace flambeau {
 namespace {
@@ -34,6 +35,12 @@ struct MaskScale final : OpOf<MaskScale> {
     });
     if (!yt.is(out[0])) copy_values(out[0], yt);
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    static const cuda::Formula kScale{"native_dropout_backward", "b != T(0) ? a * T(P(0)) : T(0)"};
+    DType c = compute_type(in[0].dtype());
+    const Tensor operands[2] = {in[0], in[1]};
+    cuda::run_formula(kScale, c, c, out[0], operands, 2, &scale, 1);
+  }
   Saves saves(const Inputs&) const override { return {2, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {
     MaskScale op;
@@ -54,20 +61,26 @@ struct Dropout final : OpOf<Dropout> { // x -> y, mask
     DType t = in[0].dtype(), c = compute_type(t);
     int64_t n = in[0].numel();
     auto* mask = out[1].data<uint8_t>();
-    PhiloxState s = next_philox(philox_ticks(n));
-    if (is_complex(t)) {
-      random::fill_bernoulli(mask, n, 1 - p, s.seed, s.offset);
-      MaskScale op;
-      op.scale = scale();
-      copy_values(out[0], apply(std::move(op), {in[0], out[1]}));
-      return;
-    }
+    if (is_complex(t)) return by_mask(in, out);
+    PhiloxDraw s = next_philox(philox_ticks(n), {});
     Tensor x = dense_as(in[0], c), y = c == t ? out[0] : empty(x.shape(), c);
     if (c == DType::F64)
       random::dropout(x.data<double>(), y.data<double>(), mask, n, p, scale(), s.seed, s.offset);
     else
       random::dropout(x.data<float>(), y.data<float>(), mask, n, p, scale(), s.seed, s.offset);
     if (!y.is(out[0])) copy_values(out[0], y);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    if (is_complex(in[0].dtype())) return by_mask(in, out);
+    PhiloxDraw s = next_philox(philox_ticks(in[0].numel()), in[0].device());
+    cuda::dropout(contiguous(in[0]), out[0], out[1], p, scale(), s);
+  }
+  void by_mask(const Inputs& in, Outputs& out) {
+    fill_bernoulli(out[1], 1 - p);
+    MaskScale op;
+    op.scale = scale();
+    copy_values(out[0], apply(std::move(op), {in[0], out[1]}));
   }
   Saves saves(const Inputs&) const override { return {0, 2}; }
   uint32_t not_differentiable() const override { return 2; }
@@ -98,8 +111,7 @@ Tensor noise(const Tensor& x, double p, bool feature) {
     for (int d = 2; d < s.size(); ++d) s[d] = 1;
   }
   Tensor m = empty(s, DType::Bool, x.device());
-  PhiloxState r = next_philox(philox_ticks(m.numel()));
-  if (!m.is_meta()) random::fill_bernoulli(m.data<uint8_t>(), m.numel(), 1 - p, r.seed, r.offset);
+  fill_bernoulli(m, 1 - p);
   return m;
 }
 

@@ -6,6 +6,9 @@
 #include "../core/registry.h"
 #include "../cpu/optim_kernels.h"
 #include "../cpu/parallel.h"
+#include "../cuda/launch.h"
+#include "../cuda/optim.h"
+#include "ops.h"
 
 namespace flambeau {
 namespace {
@@ -27,37 +30,91 @@ bool same_layout(const Tensor& a, const Tensor& b) {
   return (a.is_contiguous() && b.is_contiguous()) || a.strides() == b.strides();
 }
 
-// Whether all tensors are plain: float32 or float64 on the CPU, dense, laid out like each other.
+bool takes(DType t, Device device) {
+  if (device.is_cuda()) return is_float(t);
+  return device.is_cpu() && (t == DType::F32 || t == DType::F64);
+}
+
+// Whether all tensors are plain: of one device, dense, laid out like each other, float32 or
+// float64, and on a GPU all of one dtype, which may be a half one.
 bool plain(const Lists& lists) {
   size_t n = lists[0]->size();
   for (size_t i = 0; i < n; ++i) {
     const Tensor& p = (*lists[0])[i];
-    if ((p.dtype() != DType::F32 && p.dtype() != DType::F64) || !p.device().is_cpu()) return false;
+    const Tensor& first = (*lists[0])[0];
+    if (!takes(p.dtype(), p.device()) || p.device() != first.device()) return false;
+    if (p.is_cuda() && p.dtype() != first.dtype()) return false;
     if (!p.is_contiguous() && !is_dense(p.shape(), p.strides())) return false;
     for (const Tensors* list : lists) {
       if (list->empty()) continue;
       if (list->size() != n) return false;
       const Tensor& t = (*list)[i];
-      if (t.dtype() != p.dtype() || !t.device().is_cpu() || !same_layout(t, p)) return false;
+      if (t.dtype() != p.dtype() || t.device() != p.device() || !same_layout(t, p)) return false;
     }
   }
   return true;
 }
 
-// Adds one to each step counter; returns the new values, or nothing if they can't be read.
-std::vector<double> count(const Tensors& steps) {
-  for (const Tensor& s : steps)
-    if (s.numel() != 1 || !s.device().is_cpu() ||
-        (s.dtype() != DType::F32 && s.dtype() != DType::F64))
-      return {};
+// The counters of steps, each counted up by one: their values, or on a GPU themselves.
+struct Steps {
   std::vector<double> values;
-  values.reserve(steps.size());
+  Tensors counters;
+  bool ok = false; // false: nothing was touched, they can't be read
+};
+Steps count(const Tensors& steps, const Tensor& param) {
+  Steps r;
+  bool here = !steps.empty() && steps[0].is_cuda();
   for (const Tensor& s : steps) {
-    values.push_back(s.dtype() == DType::F32 ? double(*s.data<float>() += 1)
-                                             : (*s.data<double>() += 1));
-    s.bump_version();
+    if (s.numel() != 1 || (s.dtype() != DType::F32 && s.dtype() != DType::F64)) return r;
+    if (here ? s.device() != param.device() || s.dtype() != steps[0].dtype() : !s.device().is_cpu())
+      return r;
   }
-  return values;
+  r.ok = true;
+  if (here) {
+    cuda::count_up(steps);
+    r.counters = steps;
+  } else {
+    for (const Tensor& s : steps)
+      r.values.push_back(s.dtype() == DType::F32 ? double(*s.data<float>() += 1)
+                                                 : (*s.data<double>() += 1));
+  }
+  for (const Tensor& s : steps) s.bump_version();
+  return r;
+}
+
+// A learning rate: a number, or for parameters on a GPU a number there.
+struct Rate {
+  double value = 0;
+  uint64_t at = 0;
+  int wide = 0;
+};
+bool read_rate(const Tensor& lr, const Lists& lists, Rate& rate) {
+  if (!lr.is_cuda()) {
+    rate.value = item(to_dtype(lr, DType::F64)).f;
+    return true;
+  }
+  const Tensor& p = (*lists[0])[0];
+  if (lr.device() != p.device() || lr.numel() != 1) return false;
+  if (lr.dtype() != DType::F32 && lr.dtype() != DType::F64) return false;
+  rate.at = cuda::address(lr);
+  rate.wide = lr.dtype() == DType::F64;
+  return true;
+}
+
+void touched(const Lists& lists) {
+  for (int j = 0; j < lists.size(); ++j)
+    if (j != 1) // the gradients stay as they are
+      for (const Tensor& t : *lists[j]) t.bump_version();
+}
+bool on_gpu(const Lists& lists) { return !lists[0]->empty() && (*lists[0])[0].is_cuda(); }
+Value step_on_gpu(cuda::OptimRule rule, const Lists& lists, const Steps& steps, const Rate& rate,
+                  cuda::OptimNumbers numbers) {
+  numbers.lr = rate.value;
+  numbers.lr_at = rate.at;
+  numbers.wide_lr = rate.wide;
+  cuda::optim_step(rule, lists, steps.counters, steps.values, numbers);
+  touched(lists);
+  return Scalar(true);
 }
 
 // Calls run(i, list of the addresses of parameter i at `begin`, length) over all elements.
@@ -88,9 +145,7 @@ void walk(const Lists& lists, F run) {
       }
     });
   }
-  for (int j = 0; j < lists.size(); ++j)
-    if (j != 1) // the gradients stay as they are
-      for (const Tensor& t : *lists[j]) t.bump_version();
+  touched(lists);
 }
 
 template<class T>
@@ -101,11 +156,24 @@ T* ptr(char* at) {
 Value fused_adam(Args& a) {
   Lists lists;
   for (int i = 0; i < 5; ++i) lists.push_back(&a.tensors(i));
-  if (!plain(lists)) return Scalar(false);
-  std::vector<double> steps = count(a.tensors(5));
-  if (steps.size() != lists[0]->size()) return Scalar(false);
-  double lr = a.real(6), beta1 = a.real(7), beta2 = a.real(8), decay = a.real(10);
+  if (lists[0]->empty()) return Scalar(true);
+  Rate rate;
+  if (!plain(lists) || !read_rate(a.tensor(6), lists, rate)) return Scalar(false);
+  const Tensors& counters = a.tensors(5);
+  if (counters.size() != lists[0]->size()) return Scalar(false);
+  Steps counted = count(counters, (*lists[0])[0]);
+  if (!counted.ok) return Scalar(false);
+  const std::vector<double>& steps = counted.values;
+  double lr = rate.value, beta1 = a.real(7), beta2 = a.real(8), decay = a.real(10);
   bool decoupled = a.flag(13);
+  if (on_gpu(lists))
+    return step_on_gpu(cuda::OptimRule::Adam, lists, counted, rate,
+                       {.keep1 = beta1,
+                        .keep2 = beta2,
+                        .eps = a.real(9),
+                        .penalty = decay,
+                        .maximize = a.flag(12),
+                        .flag = decoupled});
   AdamNumbers same{
       0,         0, beta1, beta2, a.real(9), decoupled ? 0 : decay, decoupled ? 1 - lr * decay : 1,
       a.flag(12)};
@@ -126,8 +194,17 @@ Value fused_adam(Args& a) {
 Value fused_sgd(Args& a) {
   Lists lists;
   for (int i = 0; i < 3; ++i) lists.push_back(&a.tensors(i));
-  if (!plain(lists)) return Scalar(false);
-  SgdNumbers c{a.real(3), a.real(4), a.real(5), a.real(6), a.flag(7), a.flag(8)};
+  if (lists[0]->empty()) return Scalar(true);
+  Rate rate;
+  if (!plain(lists) || !read_rate(a.tensor(3), lists, rate)) return Scalar(false);
+  if (on_gpu(lists))
+    return step_on_gpu(cuda::OptimRule::Sgd, lists, {}, rate,
+                       {.keep1 = a.real(4),
+                        .keep2 = a.real(5),
+                        .penalty = a.real(6),
+                        .maximize = a.flag(8),
+                        .flag = a.flag(7)});
+  SgdNumbers c{rate.value, a.real(4), a.real(5), a.real(6), a.flag(7), a.flag(8)};
   walk(lists, [&](size_t i, char* const* at, int64_t n) {
     if ((*lists[0])[i].dtype() == DType::F32)
       tables().f32.sgd(ptr<float>(at[0]), ptr<float>(at[1]), ptr<float>(at[2]), n, c);
@@ -140,8 +217,20 @@ Value fused_sgd(Args& a) {
 Value fused_rmsprop(Args& a) {
   Lists lists;
   for (int i = 0; i < 5; ++i) lists.push_back(&a.tensors(i));
-  if (!plain(lists) || count(a.tensors(5)).size() != lists[0]->size()) return Scalar(false);
-  RmspropNumbers c{a.real(6), a.real(7), a.real(8), a.real(9), a.real(10), a.flag(11)};
+  if (lists[0]->empty()) return Scalar(true);
+  Rate rate;
+  if (!plain(lists) || !read_rate(a.tensor(6), lists, rate)) return Scalar(false);
+  const Tensors& counters = a.tensors(5);
+  if (counters.size() != lists[0]->size() || !count(counters, (*lists[0])[0]).ok)
+    return Scalar(false);
+  if (on_gpu(lists)) // this rule does not read the steps
+    return step_on_gpu(cuda::OptimRule::Rmsprop, lists, {}, rate,
+                       {.keep1 = a.real(7),
+                        .keep2 = a.real(10),
+                        .eps = a.real(8),
+                        .penalty = a.real(9),
+                        .maximize = a.flag(11)});
+  RmspropNumbers c{rate.value, a.real(7), a.real(8), a.real(9), a.real(10), a.flag(11)};
   walk(lists, [&](size_t i, char* const* at, int64_t n) {
     if ((*lists[0])[i].dtype() == DType::F32)
       tables().f32.rmsprop(ptr<float>(at[0]), ptr<float>(at[1]), ptr<float>(at[2]),
@@ -156,10 +245,19 @@ Value fused_rmsprop(Args& a) {
 Value fused_adagrad(Args& a) {
   Lists lists;
   for (int i = 0; i < 3; ++i) lists.push_back(&a.tensors(i));
-  if (!plain(lists)) return Scalar(false);
-  std::vector<double> steps = count(a.tensors(3));
-  if (steps.size() != lists[0]->size()) return Scalar(false);
-  double lr = a.real(4), lr_decay = a.real(5);
+  if (lists[0]->empty()) return Scalar(true);
+  Rate rate;
+  if (!plain(lists) || !read_rate(a.tensor(4), lists, rate)) return Scalar(false);
+  const Tensors& counters = a.tensors(3);
+  if (counters.size() != lists[0]->size()) return Scalar(false);
+  Steps counted = count(counters, (*lists[0])[0]);
+  if (!counted.ok) return Scalar(false);
+  const std::vector<double>& steps = counted.values;
+  double lr = rate.value, lr_decay = a.real(5);
+  if (on_gpu(lists))
+    return step_on_gpu(
+        cuda::OptimRule::Adagrad, lists, counted, rate,
+        {.eps = a.real(7), .penalty = a.real(6), .decay = lr_decay, .maximize = a.flag(8)});
   walk(lists, [&](size_t i, char* const* at, int64_t n) {
     AdagradNumbers c{lr / (1 + (steps[i] - 1) * lr_decay), a.real(7), a.real(6), a.flag(8)};
     if ((*lists[0])[i].dtype() == DType::F32)
@@ -173,19 +271,19 @@ Value fused_adagrad(Args& a) {
 // Each returns False, having touched nothing, for tensors it cannot take.
 static Register optim_functions({
     {"_fused_adam_(Tensor[] params, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, "
-     "Tensor[] max_exp_avg_sqs, Tensor[] state_steps, float lr, float beta1, float beta2, "
+     "Tensor[] max_exp_avg_sqs, Tensor[] state_steps, Operand lr, float beta1, float beta2, "
      "float eps, float weight_decay, bool amsgrad, bool maximize, bool decoupled) -> Scalar",
      kFunction, fused_adam, "One step of Adam or AdamW on all parameters, in place."},
-    {"_fused_sgd_(Tensor[] params, Tensor[] grads, Tensor[] momentum_buffers, float lr, "
+    {"_fused_sgd_(Tensor[] params, Tensor[] grads, Tensor[] momentum_buffers, Operand lr, "
      "float momentum, float dampening, float weight_decay, bool nesterov, bool maximize) "
      "-> Scalar",
      kFunction, fused_sgd, "One step of SGD on all parameters, in place; no buffers: no momentum."},
     {"_fused_rmsprop_(Tensor[] params, Tensor[] grads, Tensor[] square_avgs, Tensor[] grad_avgs, "
-     "Tensor[] momentum_buffers, Tensor[] state_steps, float lr, float alpha, float eps, "
+     "Tensor[] momentum_buffers, Tensor[] state_steps, Operand lr, float alpha, float eps, "
      "float weight_decay, float momentum, bool maximize) -> Scalar",
      kFunction, fused_rmsprop, "One step of RMSprop on all parameters, in place."},
     {"_fused_adagrad_(Tensor[] params, Tensor[] grads, Tensor[] state_sums, "
-     "Tensor[] state_steps, float lr, float lr_decay, float weight_decay, float eps, "
+     "Tensor[] state_steps, Operand lr, float lr_decay, float weight_decay, float eps, "
      "bool maximize) -> Scalar",
      kFunction, fused_adagrad, "One step of Adagrad on all parameters, in place."},
 });

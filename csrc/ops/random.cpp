@@ -1,84 +1,113 @@
 // Random tensors and in-place random fills, all from the counter-based generator.
 #include "random.h"
 
-#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "../autograd/node.h"
 #include "../core/registry.h"
-#include "../cpu/parallel.h"
+#include "../cuda/elementwise.h"
+#include "../cuda/random.h"
 #include "ops.h"
 
 namespace flambeau {
 
-PhiloxState& default_generator() {
-  static PhiloxState g{67280421310721ull, 0};
-  return g;
-}
-PhiloxState next_philox(uint64_t ticks, void* generator) {
-  PhiloxState& g = generator ? *static_cast<PhiloxState*>(generator) : default_generator();
-  PhiloxState now = g;
-  g.offset += ticks;
-  return now;
+void fill_bernoulli(const Tensor& t, double p, void* gen) {
+  if (t.is_meta() || t.numel() == 0) return;
+  PhiloxDraw d = next_philox(philox_ticks(t.numel()), t.device(), gen);
+  if (t.is_cuda() && t.is_contiguous())
+    return cuda::fill_random(t, cuda::Fill::Bernoulli, false, {p}, d);
+  Tensor buf = empty(t.shape(), DType::U8, t.device());
+  if (t.is_cuda())
+    cuda::fill_random(buf, cuda::Fill::Bernoulli, false, {p}, d);
+  else
+    random::fill_bernoulli(buf.data<uint8_t>(), t.numel(), p, d.seed, d.offset);
+  copy_values(t, buf);
 }
 
 namespace {
 
+using cuda::Fill;
+
 DType work_type(DType t) { return t == DType::F64 || t == DType::C128 ? DType::F64 : DType::F32; }
 
-// Fills t through a dense buffer of float or double; f(pointer, n, state) for both types.
+// What fill(buf, draw) puts into a contiguous tensor of t's values; on a GPU it takes every dtype,
+// on the host `host_dtype`.
 template<class F>
-void fill_real(const Tensor& t, int words_f32, void* gen, F&& f) {
+void fill_dense(const Tensor& t, DType host_dtype, uint64_t ticks, void* gen, F&& fill) {
+  if (t.is_meta() || t.numel() == 0) return;
+  PhiloxDraw draw = next_philox(ticks, t.device(), gen);
+  DType type = t.is_cuda() ? t.dtype() : host_dtype;
+  bool direct = t.is_contiguous() && t.dtype() == type;
+  Tensor buf = direct ? t : empty(t.shape(), type, t.device());
+  fill(buf, draw);
+  if (!direct) copy_values(t, buf);
+}
+
+// Fills with Fill::Uniform, Normal or Exponential of parameters a and b.
+void fill_real(const Tensor& t, Fill kind, double a, double b, void* gen) {
   if (is_complex(t.dtype())) {
     NoGrad off;
-    return fill_real(view_as_real(t), words_f32, gen, f);
+    return fill_real(view_as_real(t), kind, a, b, gen);
   }
   FB_CHECK(is_float(t.dtype()), "random fill not implemented for '", t.dtype(),
            "': a floating point tensor is expected");
-  bool direct = t.is_contiguous() && !is_half(t.dtype());
-  Tensor buf = direct ? t : empty(t.shape(), work_type(t.dtype()));
-  bool wide = buf.dtype() == DType::F64;
-  PhiloxState s = next_philox(philox_ticks(t.numel(), wide ? 2 : words_f32), gen);
-  if (t.is_meta() || t.numel() == 0) return;
-  if (wide)
-    f(buf.data<double>(), t.numel(), s);
-  else
-    f(buf.data<float>(), t.numel(), s);
-  if (!direct) copy_values(t, buf);
+  bool wide = t.dtype() == DType::F64;
+  auto on_host = [&](auto* p, int64_t n, const PhiloxDraw& d) {
+    if (kind == Fill::Uniform) return random::fill_uniform(p, n, a, b, d.seed, d.offset);
+    if (kind == Fill::Normal) return random::fill_normal(p, n, a, b, d.seed, d.offset);
+    random::fill_exponential(p, n, a, d.seed, d.offset);
+  };
+  fill_dense(t, work_type(t.dtype()), philox_ticks(t.numel(), wide ? 2 : 1), gen,
+             [&](const Tensor& buf, const PhiloxDraw& d) {
+               if (buf.is_cuda()) return cuda::fill_random(buf, kind, wide, {a, b}, d);
+               if (wide) return on_host(buf.data<double>(), buf.numel(), d);
+               on_host(buf.data<float>(), buf.numel(), d);
+             });
 }
 
 void uniform(const Tensor& t, double lo, double hi, void* gen) {
   FB_CHECK(lo <= hi, "uniform_ expects to return a [from, to) range, but found from=", lo,
            " > to=", hi);
-  fill_real(t, 1, gen, [&](auto* p, int64_t n, PhiloxState s) {
-    random::fill_uniform(p, n, lo, hi, s.seed, s.offset);
-  });
+  fill_real(t, Fill::Uniform, lo, hi, gen);
 }
 void normal(const Tensor& t, double mean, double std, void* gen) {
   FB_CHECK(std >= 0, "normal expects std >= 0.0, but found std ", std);
-  double scale = is_complex(t.dtype()) ? std / std::sqrt(2.) : std;
-  fill_real(t, 1, gen, [&](auto* p, int64_t n, PhiloxState s) {
-    random::fill_normal(p, n, mean, scale, s.seed, s.offset);
-  });
+  fill_real(t, Fill::Normal, mean, is_complex(t.dtype()) ? std / std::sqrt(2.) : std, gen);
 }
-// Each uniform u in (0, 1] becomes g(u).
+// Each uniform u in (0, 1] becomes g(u); on a GPU by the formula over x = 1 - u.
 template<class G>
-void transformed(const Tensor& t, void* gen, G&& g) {
-  fill_real(t, 1, gen, [&](auto* p, int64_t n, PhiloxState s) {
-    using T = std::remove_pointer_t<decltype(p)>;
-    random::fill_uniform(p, n, 0, 1, s.seed, s.offset);
-    for (int64_t i = 0; i < n; ++i) p[i] = T(g(1 - double(p[i])));
-  });
+void transformed(const Tensor& t, void* gen, G&& g, const cuda::Formula& formula,
+                 std::initializer_list<double> p) {
+  if (is_complex(t.dtype())) {
+    NoGrad off;
+    return transformed(view_as_real(t), gen, g, formula, p);
+  }
+  bool direct = t.is_contiguous() && !is_half(t.dtype());
+  Tensor buf = direct ? t : empty(t.shape(), work_type(t.dtype()), t.device());
+  uniform(buf, 0, 1, gen);
+  if (t.is_meta()) return;
+  if (t.is_cuda()) {
+    cuda::run_formula(formula, DType::F64, DType::F64, buf, &buf, 1, p.begin(), int(p.size()));
+  } else {
+    dispatch_inexact(buf.dtype(), "random fill", [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      if constexpr (std::is_floating_point_v<T>) {
+        T* v = buf.data<T>();
+        for (int64_t i = 0; i < buf.numel(); ++i) v[i] = T(g(1 - double(v[i])));
+      }
+    });
+  }
+  if (!direct) copy_values(t, buf);
 }
 void integers(const Tensor& t, int64_t lo, uint64_t range, void* gen) {
   int words = random::randint_words(range);
-  PhiloxState s = next_philox(philox_ticks(t.numel(), words), gen);
-  if (t.is_meta() || t.numel() == 0) return;
-  bool direct = t.is_contiguous() && t.dtype() == DType::I64;
-  Tensor buf = direct ? t : empty(t.shape(), DType::I64);
-  random::fill_randint(buf.data<int64_t>(), t.numel(), lo, range, s.seed, s.offset);
-  if (!direct) copy_values(t, buf);
+  fill_dense(t, DType::I64, philox_ticks(t.numel(), words), gen,
+             [&](const Tensor& buf, const PhiloxDraw& d) {
+               if (buf.is_cuda())
+                 return cuda::fill_random(buf, Fill::Integers, words == 2, {0, 0, lo, range}, d);
+               random::fill_randint(buf.data<int64_t>(), buf.numel(), lo, range, d.seed, d.offset);
+             });
 }
 int64_t mantissa_limit(DType t) {
   return t == DType::F64    ? int64_t(1) << 53
@@ -95,15 +124,20 @@ int64_t mantissa_limit(DType t) {
 
 void bernoulli(const Tensor& t, double p, void* gen) {
   FB_CHECK(p >= 0 && p <= 1, "bernoulli_ expects p to be in [0, 1], but got p=", p);
-  PhiloxState s = next_philox(philox_ticks(t.numel()), gen);
-  if (t.is_meta() || t.numel() == 0) return;
-  Tensor buf = empty(t.shape(), DType::U8);
-  random::fill_bernoulli(buf.data<uint8_t>(), t.numel(), p, s.seed, s.offset);
-  copy_values(t, buf);
+  fill_bernoulli(t, p, gen);
 }
 void bernoulli(const Tensor& t, const Tensor& p, void* gen) {
   NoGrad off;
   Tensor u = empty(t.shape(), p.dtype() == DType::F64 ? DType::F64 : DType::F32, t.device());
+  if (t.is_cuda()) { // the GPU stops at a bad probability: nothing here waits to look at it
+    FB_CHECK(p.device() == t.device() || p.dim() == 0, "bernoulli_: probabilities on ", p.device(),
+             " for a tensor on ", t.device(), ": move them with .to()");
+    static const cuda::Formula kLess{"bernoulli",
+                                     "b >= T(0) && b <= T(1) ? a < b : (__trap(), false)"};
+    uniform(u, 0, 1, gen);
+    const Tensor in[2] = {u, p};
+    return cuda::run_formula(kLess, u.dtype(), DType::Bool, t, in, 2);
+  }
   Tensor q = to_dtype(p, u.dtype());
   if (!t.is_meta() && q.numel())
     FB_CHECK(
@@ -114,102 +148,20 @@ void bernoulli(const Tensor& t, const Tensor& p, void* gen) {
   if (!t.is_meta()) copy_values(t, lt(u, q));
 }
 
-Tensor randperm(int64_t n, DType dtype, void* gen) {
+// The host shuffles for every device: each step depends on the one before.
+Tensor randperm(int64_t n, DType dtype, Device device, void* gen) {
   FB_CHECK(n >= 0, "n must be non-negative, got ", n);
+  NoGrad off;
+  if (device.is_meta()) return empty({n}, dtype, device);
   Tensor t = empty({n}, DType::I64), key = empty({n}, DType::I64);
   int64_t* p = t.data<int64_t>();
   std::iota(p, p + n, 0);
-  PhiloxState s = next_philox(philox_ticks(n, 2), gen);
+  PhiloxDraw s = host_draw(philox_ticks(n, 2), device, gen, "randperm");
   random::fill_random_bits(reinterpret_cast<uint64_t*>(key.data<int64_t>()), n, s.seed, s.offset);
   const uint64_t* k = reinterpret_cast<const uint64_t*>(key.data<int64_t>());
   for (int64_t i = n - 1; i > 0; --i) // Fisher and Yates (1938), by multiply and shift
     std::swap(p[i], p[int64_t((unsigned __int128)(k[i]) * uint64_t(i + 1) >> 64)]);
-  NoGrad off;
-  return to_dtype(t, dtype);
-}
-
-Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
-  FB_CHECK(in.dim() == 1 || in.dim() == 2, "prob_dist must be 1 or 2 dim, but it is ",
-           describe(in));
-  FB_CHECK(is_float(in.dtype()),
-           "multinomial only supports floating-point dtypes for input, got: ", in.dtype());
-  FB_CHECK(count > 0, "cannot sample n_sample <= 0 samples");
-  int64_t n = in.size(-1), rows = in.dim() == 2 ? in.shape()[0] : 1;
-  FB_CHECK(replace || count <= n, "cannot sample n_sample > prob_dist.size(-1) samples without "
-                                  "replacement");
-  NoGrad off;
-  Tensor p = contiguous(to_dtype(in, DType::F64)), out = empty({rows, count}, DType::I64);
-  std::vector<double> u(size_t(replace ? count : n)), sums(static_cast<size_t>(n));
-  for (int64_t r = 0; r < rows; ++r) {
-    const double* w = p.data<double>() + r * n;
-    int64_t* o = out.data<int64_t>() + r * count;
-    double total = 0;
-    int64_t positive = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      FB_CHECK(w[i] >= 0 && std::isfinite(w[i]),
-               "probability tensor contains either `inf`, `nan` or "
-               "element < 0");
-      sums[size_t(i)] = total += w[i];
-      positive += w[i] > 0;
-    }
-    FB_CHECK(total > 0, "invalid multinomial distribution (sum of probabilities <= 0)");
-    FB_CHECK(replace || positive >= count,
-             "invalid multinomial distribution (with replacement=False, "
-             "not enough non-negative category to sample)");
-    PhiloxState s = next_philox(philox_ticks(int64_t(u.size()), 2), gen);
-    random::fill_uniform(u.data(), int64_t(u.size()), 0, 1, s.seed, s.offset);
-    if (replace) {
-      for (int64_t i = 0; i < count; ++i) {
-        double at = u[size_t(i)] * total;
-        o[i] =
-            std::min<int64_t>(std::upper_bound(sums.begin(), sums.end(), at) - sums.begin(), n - 1);
-      }
-    } else { // the largest of w / Exp(1): an exponential race
-      std::vector<int64_t> order(static_cast<size_t>(n));
-      std::iota(order.begin(), order.end(), 0);
-      for (int64_t i = 0; i < n; ++i) u[size_t(i)] = w[i] / -std::log1p(-u[size_t(i)]);
-      for (int64_t i = 0; i < n; ++i)
-        if (w[i] == 0) u[size_t(i)] = -1;
-      std::partial_sort(order.begin(), order.begin() + count, order.end(),
-                        [&](int64_t a, int64_t b) { return u[size_t(a)] > u[size_t(b)]; });
-      std::copy_n(order.begin(), count, o);
-    }
-  }
-  return in.dim() == 1 ? view(out, {count}) : out;
-}
-
-// Poisson counts: multiplication for small rates (Knuth), normal rounding is never used; large
-// rates split into a sum of smaller ones.
-Tensor poisson(const Tensor& rate, void* gen) {
-  FB_CHECK(is_float(rate.dtype()), "poisson: floating point rates expected, got ", rate.dtype());
-  NoGrad off;
-  Tensor r = contiguous(to_dtype(rate, DType::F64)), out = empty(rate.shape(), DType::F64);
-  for (int64_t i = 0; i < r.numel(); ++i) {
-    double left = r.data<double>()[i];
-    FB_CHECK(left >= 0, "invalid Poisson rate, expected rate to be non-negative");
-    int64_t count = 0;
-    while (left > 0) {
-      double step = std::min(left, 30.), limit = std::exp(-step), prod = 1;
-      left -= step;
-      for (;;) {
-        double u[4];
-        PhiloxState s = next_philox(philox_ticks(4, 2), gen);
-        random::fill_uniform(u, 4, 0, 1, s.seed, s.offset);
-        bool done = false;
-        for (double v : u) {
-          prod *= 1 - v;
-          if (prod <= limit) {
-            done = true;
-            break;
-          }
-          ++count;
-        }
-        if (done) break;
-      }
-    }
-    out.data<double>()[i] = double(count);
-  }
-  return to_dtype(out, rate.dtype());
+  return device.is_cpu() ? to_dtype(t, dtype) : move_to(t, device, dtype);
 }
 
 struct Options {
@@ -315,7 +267,7 @@ Register rows({
     {"randperm(int n, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) -> Value {
        Options o = options(a, 1, DType::I64);
-       return finish(randperm(a.integer(0), o.dtype, a.object(4)), o);
+       return finish(randperm(a.integer(0), o.dtype, o.device, a.object(4)), o);
      },
      "A random order of 0 .. n-1."},
     {"rand_like(Tensor input, *, " FB_LIKE ") -> Tensor", kFunction,
@@ -333,10 +285,12 @@ Register rows({
     {"normal(Operand mean, Operand std=1, " FB_GEN ") -> Tensor", kFO,
      [](Args& a) -> Value {
        Tensor m = a.tensor(0), s = a.tensor(1);
-       FB_CHECK(s.is_meta() || !s.numel() || item(all(ge(s, weak_scalar(0)))).i,
+       // A GPU is not waited for: there a negative std only mirrors the values.
+       FB_CHECK(!s.device().is_cpu() || !s.numel() || item(all(ge(s, weak_scalar(0)))).i,
                 "normal expects all elements of std >= 0.0");
        Tensor t = empty(broadcast_shapes(m.shape(), s.shape(), "normal"),
-                        m.impl()->weak ? s.dtype() : m.dtype());
+                        m.impl()->weak ? s.dtype() : m.dtype(),
+                        m.device().is_cpu() ? s.device() : m.device());
        normal(t, 0, 1, a.object(2));
        return add(mul(t, s), m);
      },
@@ -355,15 +309,6 @@ Register rows({
        return t;
      },
      "1 with probability p, else 0."},
-    {"multinomial(Tensor input, int num_samples, bool replacement=False, " FB_GEN ") -> Tensor",
-     kFMO,
-     [](Args& a) -> Value {
-       return multinomial(a.tensor(0), a.integer(1), a.flag(2), a.object(3));
-     },
-     "Indices drawn with probabilities proportional to the rows of input."},
-    {"poisson(Tensor input, generator? generator=None) -> Tensor", kFunction,
-     [](Args& a) -> Value { return poisson(a.tensor(0), a.object(1)); },
-     "Poisson counts with rates input."},
     {"uniform_(Tensor self, float from=0, float to=1, " FB_GEN ") -> Tensor", kMethod,
      [](Args& a) {
        return inplace(a, "uniform_",
@@ -390,9 +335,7 @@ Register rows({
        return inplace(a, "exponential_", [&](Tensor& t) {
          double rate = a.real(1);
          FB_CHECK(rate > 0, "exponential_ expects lambda > 0.0, but found lambda=", rate);
-         fill_real(t, 1, a.object(2), [&](auto* p, int64_t n, PhiloxState s) {
-           random::fill_exponential(p, n, rate, s.seed, s.offset);
-         });
+         fill_real(t, Fill::Exponential, rate, 0, a.object(2));
        });
      },
      "Fills with exponential values of rate lambd."},
@@ -401,9 +344,11 @@ Register rows({
        return inplace(a, "geometric_", [&](Tensor& t) {
          double p = a.real(1);
          FB_CHECK(p > 0 && p < 1, "geometric_ expects p to be in (0, 1), but got p=", p);
-         Tensor f = is_float(t.dtype()) ? t : empty(t.shape(), DType::F64);
-         transformed(f, a.object(2),
-                     [&](double u) { return std::ceil(std::log(u) / std::log1p(-p)); });
+         Tensor f = is_float(t.dtype()) ? t : empty(t.shape(), DType::F64, t.device());
+         static const cuda::Formula kTrials{"geometric", "std::ceil(math::log(T(1) - x) / P(0))"};
+         double log_fail = std::log1p(-p);
+         transformed(f, a.object(2), [&](double u) { return std::ceil(std::log(u) / log_fail); },
+                     kTrials, {log_fail});
          if (!f.is(t)) copy_values(t, f);
        });
      },
@@ -412,8 +357,12 @@ Register rows({
      [](Args& a) {
        return inplace(a, "cauchy_", [&](Tensor& t) {
          FB_CHECK(a.real(2) > 0, "cauchy_ expects sigma > 0.0, but found sigma=", a.real(2));
+         static const cuda::Formula kCauchy{"cauchy",
+                                            "P(0) + P(1) * math::tan(P(2) * (T(1) - x - T(0.5)))"};
+         double median = a.real(1), sigma = a.real(2);
          transformed(t, a.object(3),
-                     [&](double u) { return a.real(1) + a.real(2) * std::tan(M_PI * (u - 0.5)); });
+                     [&](double u) { return median + sigma * std::tan(M_PI * (u - 0.5)); }, kCauchy,
+                     {median, sigma, M_PI});
        });
      },
      "Fills with Cauchy values."},

@@ -13,28 +13,36 @@ PyTypeObject* GeneratorType;
 namespace {
 
 struct PyGenerator {
-  PyObject_HEAD PhiloxState* state; // own, or the process's default
-  PhiloxState own;
+  PyObject_HEAD std::shared_ptr<PhiloxState> state; // own, or a device's default
 };
 PhiloxState& state_of(PyObject* o) { return *reinterpret_cast<PyGenerator*>(o)->state; }
 
+Obj made(PyTypeObject* type, std::shared_ptr<PhiloxState> state) {
+  Obj g(check(type->tp_alloc(type, 0)));
+  new (&reinterpret_cast<PyGenerator*>(g.get())->state)
+      std::shared_ptr<PhiloxState>(std::move(state));
+  return g;
+}
 PyObject* generator_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   FB_TRY
   PyObject* d = PyTuple_GET_SIZE(args) ? PyTuple_GET_ITEM(args, 0) : nullptr;
   if (!d && kwargs) d = PyDict_GetItemString(kwargs, "device");
   Device device;
   if (d && d != Py_None) FB_CHECK_TYPE(device_from(d, device), "Generator(): bad device");
-  device = usable(device);
-  auto* g = reinterpret_cast<PyGenerator*>(check(type->tp_alloc(type, 0)));
-  g->own = {67280421310721ull, 0};
-  g->state = &g->own;
-  return reinterpret_cast<PyObject*>(g);
+  auto state = std::make_shared<PhiloxState>();
+  state->device = usable(device);
+  return made(type, std::move(state)).release();
   FB_CATCH(nullptr)
 }
 void generator_dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
+  reinterpret_cast<PyGenerator*>(self)->state.~shared_ptr();
   type->tp_free(self);
   Py_DECREF(type);
+}
+void start(PyObject* self, uint64_t seed, uint64_t offset = 0) {
+  state_of(self).seed = seed;
+  state_of(self).offset = offset;
 }
 PyObject* manual_seed(PyObject* self, PyObject* seed) {
   FB_TRY
@@ -50,7 +58,7 @@ PyObject* manual_seed(PyObject* self, PyObject* seed) {
       fail(ErrorKind::Runtime, "Overflow when unpacking long: a seed must fit in 64 bits");
     }
   }
-  state_of(self) = {u, 0};
+  start(self, u);
   return Obj::borrow(self).release();
   FB_CATCH(nullptr)
 }
@@ -58,7 +66,7 @@ PyObject* fresh_seed(PyObject* self, PyObject*) {
   uint64_t v = 0;
   if (getrandom(&v, sizeof v, 0) != ssize_t(sizeof v)) return PyErr_SetFromErrno(PyExc_OSError);
   v >>= 1;
-  state_of(self) = {v, 0};
+  start(self, v);
   return PyLong_FromUnsignedLongLong(v);
 }
 PyObject* initial_seed(PyObject* self, PyObject*) {
@@ -67,8 +75,8 @@ PyObject* initial_seed(PyObject* self, PyObject*) {
 PyObject* get_state(PyObject* self, PyObject*) {
   FB_TRY
   Tensor t = empty({16}, DType::U8);
-  PhiloxState& s = state_of(self);
-  std::memcpy(t.bytes(), &s, 16);
+  const uint64_t words[2] = {state_of(self).seed, state_of(self).offset};
+  std::memcpy(t.bytes(), words, 16);
   return wrap(t);
   FB_CATCH(nullptr)
 }
@@ -76,12 +84,14 @@ PyObject* set_state(PyObject* self, PyObject* o) {
   FB_TRY
   FB_CHECK_TYPE(is_tensor(o), "expected a ByteTensor as the generator's state, but got ",
                 Py_TYPE(o)->tp_name);
-  Tensor t = contiguous(tensor_of(o));
+  Tensor t = contiguous(on_host(tensor_of(o)));
   FB_CHECK(t.dtype() == DType::U8 && t.numel() == 16,
            "RNG state must be a uint8 tensor of 16 elements, "
            "as get_state() gives, not ",
            t);
-  std::memcpy(&state_of(self), t.bytes(), 16);
+  uint64_t words[2];
+  std::memcpy(words, t.bytes(), 16);
+  start(self, words[0], words[1]);
   return Obj::borrow(self).release();
   FB_CATCH(nullptr)
 }
@@ -95,23 +105,29 @@ PyObject* set_offset(PyObject* self, PyObject* v) {
   return Obj::borrow(self).release();
 }
 PyObject* clone_state(PyObject* self, PyObject*) {
-  auto* g = reinterpret_cast<PyGenerator*>(GeneratorType->tp_alloc(GeneratorType, 0));
-  if (!g) return nullptr;
-  g->own = state_of(self);
-  g->state = &g->own;
-  return reinterpret_cast<PyObject*>(g);
+  FB_TRY
+  const PhiloxState& from = state_of(self);
+  auto state = std::make_shared<PhiloxState>();
+  state->seed = from.seed;
+  state->offset = from.offset;
+  state->device = from.device;
+  return made(GeneratorType, std::move(state)).release();
+  FB_CATCH(nullptr)
 }
 PyObject* reduce(PyObject* self, PyObject*) {
-  return Py_BuildValue("(O()N)", Py_TYPE(self), get_state(self, nullptr));
+  FB_TRY
+  std::string device = to_str(state_of(self).device);
+  return Py_BuildValue("(O(s)N)", Py_TYPE(self), device.c_str(), get_state(self, nullptr));
+  FB_CATCH(nullptr)
 }
 PyObject* setstate(PyObject* self, PyObject* s) {
   Obj r(set_state(self, s));
   if (!r) return nullptr;
   Py_RETURN_NONE;
 }
-PyObject* get_device(PyObject*, void*) {
+PyObject* get_device(PyObject* self, void*) {
   FB_TRY
-  return wrap(Device{});
+  return wrap(state_of(self).device);
   FB_CATCH(nullptr)
 }
 PyMethodDef methods[] = {
@@ -126,8 +142,22 @@ PyMethodDef methods[] = {
     {"__reduce__", reduce, METH_NOARGS, nullptr},
     {"__setstate__", setstate, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr}};
-PyGetSetDef getset[] = {{"device", get_device, nullptr, "Always the CPU.", nullptr},
-                        {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef getset[] = {
+    {"device", get_device, nullptr, "Where the tensors are that it makes numbers for.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyObject* default_of_gpu(PyObject*, PyObject* index) {
+  FB_TRY
+  long i = PyLong_AsLong(index);
+  if (i == -1 && PyErr_Occurred()) return nullptr;
+  FB_CHECK(i >= 0 && i < kMostGpus, "there is no GPU ", i);
+  PhiloxState& g = default_generator({DeviceType::Cuda, int8_t(i)});
+  return made(GeneratorType, g.shared_from_this()).release();
+  FB_CATCH(nullptr)
+}
+PyMethodDef functions[] = {{"_cuda_generator", default_of_gpu, METH_O,
+                            "The default generator of the GPU of an index, which need not exist."},
+                           {nullptr, nullptr, 0, nullptr}};
+
 PyType_Slot slots[] = {
     {Py_tp_new, reinterpret_cast<void*>(generator_new)},
     {Py_tp_dealloc, reinterpret_cast<void*>(generator_dealloc)},
@@ -145,9 +175,9 @@ void* generator_state(PyObject* o) { return Py_TYPE(o) == GeneratorType ? &state
 void add_generator(PyObject* m) {
   GeneratorType = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&spec)));
   check(PyModule_AddObjectRef(m, "Generator", reinterpret_cast<PyObject*>(GeneratorType)));
-  auto* g = reinterpret_cast<PyGenerator*>(check(GeneratorType->tp_alloc(GeneratorType, 0)));
-  g->state = &default_generator();
-  check(PyModule_AddObjectRef(m, "default_generator", reinterpret_cast<PyObject*>(g)));
+  Obj host = made(GeneratorType, default_generator().shared_from_this());
+  check(PyModule_AddObjectRef(m, "default_generator", host.get()));
+  check(PyModule_AddFunctions(m, functions));
 }
 
 } // namespace flambeau::py

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 from ._C import Generator, default_generator
+from .cuda import random as _gpus
 
 __all__ = [
     "Generator",
@@ -17,9 +20,9 @@ __all__ = [
 
 
 def manual_seed(seed):
-    """Start the default generator's stream from `seed` (64 bits); returns the generator.
+    """Start the default generators' streams from `seed` (64 bits); returns the CPU's generator.
 
-    The same seed gives the same numbers for any number of threads.
+    The same seed gives the same numbers for any number of threads, and on a GPU.
 
     >>> import flambeau as fb
     >>> _ = fb.manual_seed(0)
@@ -28,17 +31,22 @@ def manual_seed(seed):
     >>> fb.equal(a, fb.rand(3))
     True
     """
-    return default_generator.manual_seed(int(seed))
+    seed = int(seed)
+    generator = default_generator.manual_seed(seed)
+    _gpus.manual_seed_all(default_generator.initial_seed())
+    return generator
 
 
 def seed():
-    """Seed the default generator from the system's entropy; returns the seed.
+    """Seed the default generators from the system's entropy; returns the seed.
 
     >>> import flambeau as fb
     >>> isinstance(fb.seed(), int)
     True
     """
-    return default_generator.seed()
+    seed = default_generator.seed()
+    _gpus.manual_seed_all(seed)
+    return seed
 
 
 def initial_seed():
@@ -76,7 +84,9 @@ def set_rng_state(new_state):
 
 
 class fork_rng:
-    """Inside, the default generator may be used freely; its state is restored at the end.
+    """Inside, the default generators may be used freely; their states are restored at the end.
+
+    `devices` names the GPUs whose generators are restored too; None: all of them.
 
     >>> import flambeau as fb
     >>> state = fb.get_rng_state()
@@ -86,12 +96,27 @@ class fork_rng:
     True
     """
 
-    def __init__(self, devices=None, enabled=True, **_):
+    def __init__(self, devices=None, enabled=True, device_type="cuda", **_):
         self.enabled = enabled
+        self.devices = None if devices is None or device_type != "cuda" else list(devices)
 
     def __enter__(self):
-        self.state = get_rng_state()
+        if not self.enabled:
+            return
+        gpus = _gpus._all() if self.devices is None else [_gpus._generator(d) for d in self.devices]
+        self.saved = [(g, g.get_state()) for g in [default_generator, *gpus]]
 
     def __exit__(self, *exc):
         if self.enabled:
-            set_rng_state(self.state)
+            for generator, state in self.saved:
+                generator.set_state(state)
+
+    def __call__(self, function):
+        """Wrap a function so that it runs inside."""
+
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            with type(self)(self.devices, self.enabled):
+                return function(*args, **kwargs)
+
+        return wrapped

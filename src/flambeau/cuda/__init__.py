@@ -7,7 +7,7 @@ GPU, the compiler and cuBLAS by the first work on one.
 from __future__ import annotations
 
 from .._C import OutOfMemoryError
-from . import graphs, memory, nvtx, streams
+from . import graphs, memory, nvtx, random, streams
 from ._device import (
     can_device_access_peer,
     current_device,
@@ -28,24 +28,13 @@ from ._device import (
 )
 from .graphs import *
 from .memory import *
+from .random import *
 from .streams import *
 
 
-def _nothing(name, doc):
-    def f(*args, **kwargs):
-        return None
-
-    f.__name__ = f.__qualname__ = name
-    f.__doc__ = doc
-    return f
-
-
-# Safe to call without a GPU: there is nothing to seed, empty or wait for.
-manual_seed = _nothing("manual_seed", "Seeds the GPU's generator; there is none.")
-manual_seed_all = _nothing("manual_seed_all", "Seeds all GPUs' generators; there are none.")
-
-
 def __getattr__(name):
+    if name == "default_generators":
+        return random.default_generators()
     if name == "amp":  # on demand: it reads flambeau.amp
         import importlib
 
@@ -56,6 +45,7 @@ def __getattr__(name):
 __all__ = [
     *graphs.__all__,
     *memory.__all__,
+    *random.__all__,
     *streams.__all__,
     "OutOfMemoryError",
     "can_device_access_peer",
@@ -72,8 +62,6 @@ __all__ = [
     "is_bf16_supported",
     "is_initialized",
     "is_tf32_supported",
-    "manual_seed",
-    "manual_seed_all",
     "set_device",
     "synchronize",
 ]

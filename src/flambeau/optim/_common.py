@@ -19,16 +19,47 @@ def scalar(value):
     return value.item() if isinstance(value, flambeau.Tensor) else value
 
 
-def new_step():
-    """Return the 0-d float tensor in which a state counts its steps."""
+def rate(value):
+    """Return a learning rate as a number, or as it is when it is on a GPU: nothing waits for it."""
+    waits = not isinstance(value, flambeau.Tensor) or not value.is_cuda
+    return scalar(value) if waits else value
+
+
+def new_step(p, group):
+    """Return the 0-d float tensor in which the state of ``p`` counts its steps.
+
+    It is on the CPU, where reading it is free, unless ``capturable`` or ``fused`` asks for ``p``'s
+    device: then steps can be recorded in a CUDA graph.
+    """
     wide = flambeau.get_default_dtype() == flambeau.float64
-    return flambeau.zeros((), dtype=flambeau.float64 if wide else flambeau.float32)
+    there = group.get("capturable") or group.get("fused")
+    return flambeau.zeros(
+        (),
+        dtype=flambeau.float64 if wide else flambeau.float32,
+        device=p.device if there else "cpu",
+    )
 
 
-def bump(step) -> float:
-    """Add one to a step counter and return it as a number."""
+def bump(step):
+    """Add one to a step counter; return it as a number, or on a GPU the counter, not waiting."""
     step.add_(1)
-    return step.item()
+    return step if step.is_cuda else step.item()
+
+
+def add(p, direction, size) -> None:
+    """Add ``size * direction`` to ``p``; the size is a number or a 0-d tensor."""
+    if isinstance(size, flambeau.Tensor):
+        p.add_(direction * size)
+    else:
+        p.add_(direction, alpha=size)
+
+
+def add_quotient(p, a, b, size) -> None:
+    """Add ``size * a / b`` to ``p``; the size is a number or a 0-d tensor."""
+    if isinstance(size, flambeau.Tensor):
+        p.add_(a * size / b)
+    else:
+        p.addcdiv_(a, b, value=size)
 
 
 def each(params, grads, *states, maximize=False, weight_decay=0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flambeau
 
-from ._common import check_lr, check_modes, check_nonnegative, each, new_step, scalar, take
+from ._common import add, check_lr, check_modes, check_nonnegative, each, new_step, rate, take
 from .optimizer import Optimizer
 
 
@@ -56,7 +56,7 @@ class Adadelta(Optimizer):
         )
 
     def _init_state(self, state, p, grad, group):
-        state["step"] = new_step()
+        state["step"] = new_step(p, group)
         state["square_avg"] = flambeau.zeros_like(p)
         state["acc_delta"] = flambeau.zeros_like(p)
 
@@ -79,7 +79,7 @@ def adadelta(
     params, grads, square_avgs, acc_deltas, state_steps, *, lr, rho, eps, weight_decay, maximize
 ):
     """One step of Adadelta on lists of tensors, in place."""
-    lr = scalar(lr)
+    lr = rate(lr)
     walk = each(
         params,
         grads,
@@ -94,4 +94,4 @@ def adadelta(
         square_avg.mul_(rho).addcmul_(grad, grad, value=1 - rho)
         delta = (acc_delta + eps).sqrt() / (square_avg + eps).sqrt() * grad
         acc_delta.mul_(rho).addcmul_(delta, delta, value=1 - rho)
-        p.add_(delta, alpha=-lr)
+        add(p, delta, -lr)

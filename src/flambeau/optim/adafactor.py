@@ -64,7 +64,7 @@ class Adafactor(Optimizer):
     def _init_state(self, state, p, grad, group):
         if p.is_complex():
             raise RuntimeError("Adafactor does not support complex parameters")
-        state["step"] = new_step()
+        state["step"] = new_step(p, group)
         if grad.dim() > 1:
             state["row_var"] = grad.new_zeros((*grad.shape[:-1], 1))
             state["col_var"] = grad.new_zeros((*grad.shape[:-2], 1, grad.shape[-1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
+    add_quotient,
     bump,
     check_lr,
     check_modes,
@@ -13,7 +14,7 @@ from ._common import (
     fused,
     new_step,
     plus,
-    scalar,
+    rate,
     take,
 )
 from .optimizer import Optimizer
@@ -79,7 +80,7 @@ class Adagrad(Optimizer):
 
     def _init_state(self, state, p, grad, group):
         value = group["initial_accumulator_value"]
-        state["step"] = new_step()
+        state["step"] = new_step(p, group)
         state["sum"] = flambeau.full_like(p, complex(value, value) if p.is_complex() else value)
 
     def share_memory(self) -> None:
@@ -116,7 +117,7 @@ def adagrad(
     differentiable=False,
 ):
     """One step of Adagrad on lists of tensors, in place."""
-    lr = scalar(lr)
+    lr = rate(lr)
     if (
         _fused_adagrad is not None
         and not differentiable
@@ -156,4 +157,4 @@ def composite_adagrad(
     for p, grad, total, count in walk:
         step = bump(count)
         total.addcmul_(grad, grad)
-        p.addcdiv_(grad, plus(total.sqrt(), eps), value=-lr / (1 + (step - 1) * lr_decay))
+        add_quotient(p, grad, plus(total.sqrt(), eps), -lr / (1 + (step - 1) * lr_decay))

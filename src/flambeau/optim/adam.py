@@ -5,6 +5,7 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
+    add_quotient,
     bump,
     check_betas,
     check_lr,
@@ -14,6 +15,7 @@ from ._common import (
     fused,
     new_step,
     plus,
+    rate,
     scalar,
 )
 from .optimizer import Optimizer
@@ -77,7 +79,7 @@ class Adam(Optimizer):
         )
 
     def _init_state(self, state, p, grad, group):
-        state["step"] = new_step()
+        state["step"] = new_step(p, group)
         state["exp_avg"] = flambeau.zeros_like(p)
         state["exp_avg_sq"] = flambeau.zeros_like(p)
         if group["amsgrad"]:
@@ -185,7 +187,7 @@ def adam(
             exp_avg_sqs,
             max_exp_avg_sqs if amsgrad else [],
             state_steps,
-            scalar(lr),
+            rate(lr),
             scalar(beta1),
             scalar(beta2),
             eps,
@@ -232,7 +234,7 @@ def composite_adam(
     decoupled_weight_decay,
 ):
     """The same step written with tensor operations: any dtype and layout, differentiable."""
-    lr, beta1, beta2 = scalar(lr), scalar(beta1), scalar(beta2)
+    lr, beta1, beta2 = rate(lr), scalar(beta1), scalar(beta2)
     maxima = max_exp_avg_sqs if amsgrad else [None] * len(params)
     if decoupled_weight_decay and weight_decay != 0:
         for p in params:
@@ -256,4 +258,4 @@ def composite_adam(
             largest.copy_(flambeau.maximum(largest, avg_sq))
         root = (largest if amsgrad else avg_sq).sqrt()
         denom = plus(root / (1 - beta2**step) ** 0.5, eps)
-        p.addcdiv_(avg, denom, value=-lr / (1 - beta1**step))
+        add_quotient(p, avg, denom, -lr / (1 - beta1**step))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
+    add_quotient,
     bump,
     check_betas,
     check_lr,
@@ -13,7 +14,7 @@ from ._common import (
     each,
     new_step,
     plus,
-    scalar,
+    rate,
     take,
 )
 from .optimizer import Optimizer
@@ -67,7 +68,7 @@ class Adamax(Optimizer):
         )
 
     def _init_state(self, state, p, grad, group):
-        state["step"] = new_step()
+        state["step"] = new_step(p, group)
         state["exp_avg"] = flambeau.zeros_like(p)
         state["exp_inf"] = flambeau.zeros_like(p)
 
@@ -92,7 +93,7 @@ def adamax(
     params, grads, exp_avgs, exp_infs, state_steps, *, eps, beta1, beta2, lr, weight_decay, maximize
 ):
     """One step of Adamax on lists of tensors, in place."""
-    lr = scalar(lr)
+    lr = rate(lr)
     walk = each(
         params, grads, exp_avgs, exp_infs, state_steps, maximize=maximize, weight_decay=weight_decay
     )
@@ -100,4 +101,4 @@ def adamax(
         step = bump(count)
         avg.lerp_(grad, 1 - beta1)
         inf.copy_(flambeau.maximum(inf * beta2, plus(grad.abs(), eps)))
-        p.addcdiv_(avg, inf, value=-lr / (1 - beta1**step))
+        add_quotient(p, avg, inf, -lr / (1 - beta1**step))

@@ -11,6 +11,7 @@ from ._common import (
     check_nonnegative,
     each,
     new_step,
+    rate,
     scalar,
     take,
 )
@@ -64,9 +65,9 @@ class ASGD(Optimizer):
         )
 
     def _init_state(self, state, p, grad, group):
-        state["step"] = new_step()
-        state["eta"] = new_step() + scalar(group["lr"])
-        state["mu"] = new_step() + 1
+        state["step"] = new_step(p, group)
+        state["eta"] = new_step(p, group) + scalar(group["lr"])
+        state["mu"] = new_step(p, group) + 1
         state["ax"] = flambeau.zeros_like(p)
 
     def _update(self, group, params, grads, states):
@@ -90,12 +91,19 @@ def asgd(
     params, grads, axs, mus, etas, state_steps, *, lambd, lr, t0, alpha, weight_decay, maximize
 ):
     """One step of averaged SGD on lists of tensors, in place."""
-    lr = scalar(lr)
+    lr = rate(lr)
     walk = each(
         params, grads, axs, mus, etas, state_steps, maximize=maximize, weight_decay=weight_decay
     )
     for p, grad, ax, mu, eta, count in walk:
         step = bump(count)
+        if step is count:  # on a GPU: nothing waits
+            p.mul_(1 - lambd * eta)
+            p.sub_(grad * eta)
+            ax.copy_(flambeau.where(mu == 1, p, ax + (p - ax) * mu))
+            eta.copy_(lr / (1 + lambd * lr * step) ** alpha)
+            mu.copy_(1 / (step - t0).clamp(min=1))
+            continue
         size = eta.item()
         p.mul_(1 - lambd * size)
         p.add_(grad, alpha=-size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
+    add_quotient,
     bump,
     check_betas,
     check_lr,
@@ -13,7 +14,7 @@ from ._common import (
     each,
     new_step,
     plus,
-    scalar,
+    rate,
     take,
 )
 from .optimizer import Optimizer
@@ -71,8 +72,8 @@ class NAdam(Optimizer):
         )
 
     def _init_state(self, state, p, grad, group):
-        state["step"] = new_step()
-        state["mu_product"] = new_step() + 1
+        state["step"] = new_step(p, group)
+        state["mu_product"] = new_step(p, group) + 1
         state["exp_avg"] = flambeau.zeros_like(p)
         state["exp_avg_sq"] = flambeau.zeros_like(p)
 
@@ -114,7 +115,7 @@ def nadam(
     maximize,
 ):
     """One step of NAdam on lists of tensors, in place."""
-    lr = scalar(lr)
+    lr = rate(lr)
     if decoupled_weight_decay and weight_decay != 0:
         for p in params:
             p.mul_(1 - lr * weight_decay)
@@ -133,9 +134,11 @@ def nadam(
         step = bump(count)
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * momentum_decay))
         mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * momentum_decay))
-        so_far = product.mul_(mu).item()
+        so_far = product.mul_(mu)
+        if not so_far.is_cuda:
+            so_far = so_far.item()
         avg.lerp_(grad, 1 - beta1)
         avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         denom = plus((avg_sq / (1 - beta2**step)).sqrt(), eps)
-        p.addcdiv_(grad, denom, value=-lr * (1 - mu) / (1 - so_far))
-        p.addcdiv_(avg, denom, value=-lr * mu_next / (1 - so_far * mu_next))
+        add_quotient(p, grad, denom, -lr * (1 - mu) / (1 - so_far))
+        add_quotient(p, avg, denom, -lr * mu_next / (1 - so_far * mu_next))

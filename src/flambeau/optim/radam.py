@@ -5,6 +5,8 @@ from __future__ import annotations
 import flambeau
 
 from ._common import (
+    add,
+    add_quotient,
     bump,
     check_betas,
     check_lr,
@@ -13,7 +15,7 @@ from ._common import (
     each,
     new_step,
     plus,
-    scalar,
+    rate,
     take,
 )
 from .optimizer import Optimizer
@@ -69,7 +71,7 @@ class RAdam(Optimizer):
         )
 
     def _init_state(self, state, p, grad, group):
-        state["step"] = new_step()
+        state["step"] = new_step(p, group)
         state["exp_avg"] = flambeau.zeros_like(p)
         state["exp_avg_sq"] = flambeau.zeros_like(p)
 
@@ -107,7 +109,7 @@ def radam(
     maximize,
 ):
     """One step of RAdam on lists of tensors, in place."""
-    lr = scalar(lr)
+    lr = rate(lr)
     if decoupled_weight_decay and weight_decay != 0:
         for p in params:
             p.mul_(1 - lr * weight_decay)
@@ -123,10 +125,14 @@ def radam(
         size = lr / (1 - beta1**step)
         correction2 = 1 - beta2**step
         length = longest - 2 * step * beta2**step / correction2
-        if length > 5.0:
-            rectifier = (length - 4) * (length - 2) * longest
-            rectifier /= (longest - 4) * (longest - 2) * length
+        rectifier = (length - 4) * (length - 2) * longest
+        rectifier /= (longest - 4) * (longest - 2) * length
+        if step is count:  # on a GPU: both ways are taken, so that nothing waits
+            root = (rectifier * correction2).clamp(min=0) ** 0.5
             denom = plus(avg_sq.sqrt(), eps)
-            p.addcdiv_(avg, denom, value=-size * (rectifier * correction2) ** 0.5)
+            add(p, avg * flambeau.where(length > 5.0, root / denom, 1.0), -size)
+        elif length > 5.0:
+            denom = plus(avg_sq.sqrt(), eps)
+            add_quotient(p, avg, denom, -size * (rectifier * correction2) ** 0.5)
         else:
-            p.add_(avg, alpha=-size)
+            add(p, avg, -size)

@@ -12,7 +12,7 @@ from ._common import (
     fused,
     new_step,
     plus,
-    scalar,
+    rate,
     take,
 )
 from .optimizer import Optimizer
@@ -70,7 +70,7 @@ class RMSprop(Optimizer):
         )
 
     def _init_state(self, state, p, grad, group):
-        state["step"] = new_step()
+        state["step"] = new_step(p, group)
         state["square_avg"] = flambeau.zeros_like(p)
         if group["momentum"] > 0:
             state["momentum_buffer"] = flambeau.zeros_like(p)
@@ -114,7 +114,7 @@ def rmsprop(
     differentiable=False,
 ):
     """One step of RMSprop on lists of tensors, in place."""
-    lr = scalar(lr)
+    lr = rate(lr)
     if (
         _fused_rmsprop is not None
         and not differentiable

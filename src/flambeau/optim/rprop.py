@@ -55,7 +55,7 @@ class Rprop(Optimizer):
 
     def _init_state(self, state, p, grad, group):
         lr = scalar(group["lr"])
-        state["step"] = new_step()
+        state["step"] = new_step(p, group)
         state["prev"] = flambeau.zeros_like(p)
         state["step_size"] = flambeau.full_like(grad, complex(lr, lr) if p.is_complex() else lr)
 

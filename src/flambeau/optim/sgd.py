@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flambeau
 
-from ._common import check_lr, check_modes, check_nonnegative, each, fused, scalar
+from ._common import add, check_lr, check_modes, check_nonnegative, each, fused, rate, scalar
 from .optimizer import Optimizer, _refuse_sparse
 
 _fused_sgd = fused("_fused_sgd_")
@@ -116,7 +116,7 @@ def sgd(
             params,
             grads,
             buffers,
-            scalar(lr),
+            rate(lr),
             momentum,
             dampening,
             scalar(weight_decay),
@@ -142,7 +142,7 @@ def composite_sgd(
     params, grads, momentum_buffers, *, lr, momentum, dampening, weight_decay, nesterov, maximize
 ):
     """The same step written with tensor operations: any dtype and layout, differentiable."""
-    lr = scalar(lr)
+    lr = rate(lr)
     walk = zip(params, each(params, grads, maximize=maximize, weight_decay=weight_decay))
     for i, (param, (p, grad)) in enumerate(walk):
         if momentum != 0:
@@ -154,4 +154,4 @@ def composite_sgd(
                 buf = flambeau.view_as_real(buf) if p is not param else buf
                 buf.mul_(momentum).add_(grad, alpha=1 - dampening)
             grad = grad.add(buf, alpha=momentum) if nesterov else buf
-        p.add_(grad, alpha=-lr)
+        add(p, grad, -lr)

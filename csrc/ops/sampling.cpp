@@ -1,0 +1,139 @@
+// Draws of counts and of indices by weight.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "../autograd/node.h"
+#include "../core/registry.h"
+#include "../cuda/random.h"
+#include "ops.h"
+#include "random.h"
+
+namespace flambeau {
+namespace {
+
+void check_weights(bool valid, bool some, bool enough) {
+  FB_CHECK(valid, "probability tensor contains either `inf`, `nan` or element < 0");
+  FB_CHECK(some, "invalid multinomial distribution (sum of probabilities <= 0)");
+  FB_CHECK(enough, "invalid multinomial distribution (with replacement=False, "
+                   "not enough non-negative category to sample)");
+}
+
+// One row of weights w; u: a uniform number for each index drawn, or, without replacement, for each
+// of the n weights.
+void multinomial_row(const double* w, int64_t* o, int64_t n, int64_t count, bool replace,
+                     std::vector<double>& u) {
+  std::vector<double> sums(static_cast<size_t>(n));
+  double total = 0;
+  int64_t positive = 0;
+  bool valid = true;
+  for (int64_t i = 0; i < n; ++i) {
+    valid &= w[i] >= 0 && std::isfinite(w[i]);
+    sums[size_t(i)] = total += w[i];
+    positive += w[i] > 0;
+  }
+  check_weights(valid, total > 0, replace || positive >= count);
+  if (replace) {
+    for (int64_t i = 0; i < count; ++i) {
+      double at = u[size_t(i)] * total;
+      o[i] =
+          std::min<int64_t>(std::upper_bound(sums.begin(), sums.end(), at) - sums.begin(), n - 1);
+    }
+    return;
+  }
+  // The largest of w / Exp(1): an exponential race.
+  std::vector<int64_t> order(static_cast<size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  for (int64_t i = 0; i < n; ++i) u[size_t(i)] = w[i] == 0 ? -1 : w[i] / -std::log1p(-u[size_t(i)]);
+  std::partial_sort(order.begin(), order.begin() + count, order.end(),
+                    [&](int64_t a, int64_t b) { return u[size_t(a)] > u[size_t(b)]; });
+  std::copy_n(order.begin(), count, o);
+}
+
+Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
+  FB_CHECK(in.dim() == 1 || in.dim() == 2, "prob_dist must be 1 or 2 dim, but it is ",
+           describe(in));
+  FB_CHECK(is_float(in.dtype()),
+           "multinomial only supports floating-point dtypes for input, got: ", in.dtype());
+  FB_CHECK(count > 0, "cannot sample n_sample <= 0 samples");
+  int64_t n = in.size(-1), rows = in.dim() == 2 ? in.shape()[0] : 1;
+  FB_CHECK(replace || count <= n, "cannot sample n_sample > prob_dist.size(-1) samples without "
+                                  "replacement");
+  NoGrad off;
+  Device on = in.device();
+  Tensor out = empty({rows, count}, DType::I64, on);
+  auto shaped = [&](const Tensor& t) { return in.dim() == 1 ? view(t, {count}) : t; };
+  if (on.is_meta()) return shaped(out);
+  int64_t numbers = replace ? count : n;
+  uint64_t ticks = philox_ticks(numbers, 2);
+  // Without replacement a GPU looks for the best once for each index: of many the host sorts.
+  if (on.is_cuda() && (replace || count <= 32)) {
+    Tensor w = view(contiguous(to_dtype(in, DType::F64)), {rows, n});
+    PhiloxDraw draw = next_philox(ticks * uint64_t(rows), on, gen);
+    int wrong = cuda::multinomial(w, out, replace, ticks, draw);
+    check_weights(!(wrong & 1), !(wrong & 2), !(wrong & 4));
+    return shaped(out);
+  }
+  Tensor p = contiguous(to_dtype(on_host(in), DType::F64)), made = empty({rows, count}, DType::I64);
+  PhiloxDraw draw = host_draw(ticks * uint64_t(rows), on, gen, "multinomial");
+  std::vector<double> u(static_cast<size_t>(numbers));
+  for (int64_t r = 0; r < rows; ++r) {
+    random::fill_uniform(u.data(), numbers, 0, 1, draw.seed, draw.offset + uint64_t(r) * ticks);
+    multinomial_row(p.data<double>() + r * n, made.data<int64_t>() + r * count, n, count, replace,
+                    u);
+  }
+  if (on.is_cuda()) copy_values(out, made);
+  return shaped(on.is_cuda() ? out : made);
+}
+
+// Poisson counts: multiplication for small rates (Knuth), normal rounding is never used; large
+// rates split into a sum of smaller ones. Each number may need any count of draws, so the host
+// makes them for every device.
+Tensor poisson(const Tensor& rate, void* gen) {
+  FB_CHECK(is_float(rate.dtype()), "poisson: floating point rates expected, got ", rate.dtype());
+  NoGrad off;
+  if (rate.is_meta()) return empty(rate.shape(), rate.dtype(), rate.device());
+  Tensor r = contiguous(to_dtype(on_host(rate), DType::F64)), out = empty(rate.shape(), DType::F64);
+  for (int64_t i = 0; i < r.numel(); ++i) {
+    double left = r.data<double>()[i];
+    FB_CHECK(left >= 0, "invalid Poisson rate, expected rate to be non-negative");
+    int64_t count = 0;
+    while (left > 0) {
+      double step = std::min(left, 30.), limit = std::exp(-step), prod = 1;
+      left -= step;
+      for (;;) {
+        double u[4];
+        PhiloxDraw s = host_draw(philox_ticks(4, 2), rate.device(), gen, "poisson");
+        random::fill_uniform(u, 4, 0, 1, s.seed, s.offset);
+        bool done = false;
+        for (double v : u) {
+          prod *= 1 - v;
+          if (prod <= limit) {
+            done = true;
+            break;
+          }
+          ++count;
+        }
+        if (done) break;
+      }
+    }
+    out.data<double>()[i] = double(count);
+  }
+  return move_to(out, rate.device(), rate.dtype());
+}
+
+Register rows({
+    {"multinomial(Tensor input, int num_samples, bool replacement=False, *, generator? "
+     "generator=None) -> Tensor",
+     kFMO,
+     [](Args& a) -> Value {
+       return multinomial(a.tensor(0), a.integer(1), a.flag(2), a.object(3));
+     },
+     "Indices drawn with probabilities proportional to the rows of input."},
+    {"poisson(Tensor input, generator? generator=None) -> Tensor", kFunction,
+     [](Args& a) -> Value { return poisson(a.tensor(0), a.object(1)); },
+     "Poisson counts with rates input."},
+});
+
+} // namespace
+} // namespace flambeau
