@@ -28,9 +28,9 @@ void Graph::begin(int mode, std::shared_ptr<PrivatePool> pool) {
   FB_CHECK(stream_ != g.stream, "a CUDA graph is captured on a stream of its own: use "
                                 "flambeau.cuda.graph(g), or a torch.cuda.stream(...) block");
   pool_ = pool ? std::move(pool) : make_private_pool(device_);
+  random_.begin(device_);
   FB_CU(StreamBeginCapture, stream_, mode);
   recording_ = true;
-  random_.begin(device_);
   use_private_pool(device_, pool_);
 }
 

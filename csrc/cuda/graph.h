@@ -25,7 +25,7 @@ class Graph {
   bool recording_ = false;
   Handle graph_ = nullptr, executable_ = nullptr, stream_ = nullptr;
   std::shared_ptr<PrivatePool> pool_;
-  GraphRandom random_; // its memory is the pool's
+  GraphRandom random_;
 };
 
 } // namespace flambeau::cuda

@@ -12,7 +12,7 @@ namespace flambeau::cuda {
 class GraphRandom {
  public:
   ~GraphRandom();
-  void begin(int device);
+  void begin(int device); // before the capture, with the common pool in use
   void end();
   void before_replay();
 
@@ -20,10 +20,11 @@ class GraphRandom {
   friend bool draw_in_graph(PhiloxState& g, uint64_t ticks, PhiloxDraw& draw);
   struct Source {
     std::shared_ptr<PhiloxState> state;
-    Tensor cell; // of two 64-bit integers
+    uint64_t cell; // address of two 64-bit integers
     uint64_t used = 0;
   };
   int device_ = 0;
+  Tensor cells_;
   std::vector<Source> sources_;
 };
 

@@ -8,7 +8,6 @@
 #include "../cpu/parallel.h"
 #include "../cuda/launch.h"
 #include "../cuda/optim.h"
-#include "ops.h"
 
 namespace flambeau {
 namespace {
@@ -88,13 +87,12 @@ struct Rate {
   uint64_t at = 0;
   int wide = 0;
 };
-bool read_rate(const Tensor& lr, const Lists& lists, Rate& rate) {
-  if (!lr.is_cuda()) {
-    rate.value = item(to_dtype(lr, DType::F64)).f;
-    return true;
-  }
+bool read_rate(const Args& a, int value, int here, const Lists& lists, Rate& rate) {
+  rate.value = a.real(value);
+  Tensor lr = a.tensor(here);
+  if (!lr.defined()) return true;
   const Tensor& p = (*lists[0])[0];
-  if (lr.device() != p.device() || lr.numel() != 1) return false;
+  if (!lr.is_cuda() || lr.device() != p.device() || lr.numel() != 1) return false;
   if (lr.dtype() != DType::F32 && lr.dtype() != DType::F64) return false;
   rate.at = cuda::address(lr);
   rate.wide = lr.dtype() == DType::F64;
@@ -158,7 +156,7 @@ Value fused_adam(Args& a) {
   for (int i = 0; i < 5; ++i) lists.push_back(&a.tensors(i));
   if (lists[0]->empty()) return Scalar(true);
   Rate rate;
-  if (!plain(lists) || !read_rate(a.tensor(6), lists, rate)) return Scalar(false);
+  if (!plain(lists) || !read_rate(a, 6, 14, lists, rate)) return Scalar(false);
   const Tensors& counters = a.tensors(5);
   if (counters.size() != lists[0]->size()) return Scalar(false);
   Steps counted = count(counters, (*lists[0])[0]);
@@ -196,7 +194,7 @@ Value fused_sgd(Args& a) {
   for (int i = 0; i < 3; ++i) lists.push_back(&a.tensors(i));
   if (lists[0]->empty()) return Scalar(true);
   Rate rate;
-  if (!plain(lists) || !read_rate(a.tensor(3), lists, rate)) return Scalar(false);
+  if (!plain(lists) || !read_rate(a, 3, 9, lists, rate)) return Scalar(false);
   if (on_gpu(lists))
     return step_on_gpu(cuda::OptimRule::Sgd, lists, {}, rate,
                        {.keep1 = a.real(4),
@@ -219,7 +217,7 @@ Value fused_rmsprop(Args& a) {
   for (int i = 0; i < 5; ++i) lists.push_back(&a.tensors(i));
   if (lists[0]->empty()) return Scalar(true);
   Rate rate;
-  if (!plain(lists) || !read_rate(a.tensor(6), lists, rate)) return Scalar(false);
+  if (!plain(lists) || !read_rate(a, 6, 12, lists, rate)) return Scalar(false);
   const Tensors& counters = a.tensors(5);
   if (counters.size() != lists[0]->size() || !count(counters, (*lists[0])[0]).ok)
     return Scalar(false);
@@ -247,7 +245,7 @@ Value fused_adagrad(Args& a) {
   for (int i = 0; i < 3; ++i) lists.push_back(&a.tensors(i));
   if (lists[0]->empty()) return Scalar(true);
   Rate rate;
-  if (!plain(lists) || !read_rate(a.tensor(4), lists, rate)) return Scalar(false);
+  if (!plain(lists) || !read_rate(a, 4, 9, lists, rate)) return Scalar(false);
   const Tensors& counters = a.tensors(3);
   if (counters.size() != lists[0]->size()) return Scalar(false);
   Steps counted = count(counters, (*lists[0])[0]);
@@ -268,23 +266,25 @@ Value fused_adagrad(Args& a) {
   return Scalar(true);
 }
 
+// lr_here: a number on the GPU of the parameters that counts instead of lr.
 // Each returns False, having touched nothing, for tensors it cannot take.
 static Register optim_functions({
     {"_fused_adam_(Tensor[] params, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, "
-     "Tensor[] max_exp_avg_sqs, Tensor[] state_steps, Operand lr, float beta1, float beta2, "
-     "float eps, float weight_decay, bool amsgrad, bool maximize, bool decoupled) -> Scalar",
+     "Tensor[] max_exp_avg_sqs, Tensor[] state_steps, float lr, float beta1, float beta2, "
+     "float eps, float weight_decay, bool amsgrad, bool maximize, bool decoupled, Tensor? "
+     "lr_here=None) -> Scalar",
      kFunction, fused_adam, "One step of Adam or AdamW on all parameters, in place."},
-    {"_fused_sgd_(Tensor[] params, Tensor[] grads, Tensor[] momentum_buffers, Operand lr, "
-     "float momentum, float dampening, float weight_decay, bool nesterov, bool maximize) "
-     "-> Scalar",
+    {"_fused_sgd_(Tensor[] params, Tensor[] grads, Tensor[] momentum_buffers, float lr, "
+     "float momentum, float dampening, float weight_decay, bool nesterov, bool maximize, "
+     "Tensor? lr_here=None) -> Scalar",
      kFunction, fused_sgd, "One step of SGD on all parameters, in place; no buffers: no momentum."},
     {"_fused_rmsprop_(Tensor[] params, Tensor[] grads, Tensor[] square_avgs, Tensor[] grad_avgs, "
-     "Tensor[] momentum_buffers, Tensor[] state_steps, Operand lr, float alpha, float eps, "
-     "float weight_decay, float momentum, bool maximize) -> Scalar",
+     "Tensor[] momentum_buffers, Tensor[] state_steps, float lr, float alpha, float eps, "
+     "float weight_decay, float momentum, bool maximize, Tensor? lr_here=None) -> Scalar",
      kFunction, fused_rmsprop, "One step of RMSprop on all parameters, in place."},
     {"_fused_adagrad_(Tensor[] params, Tensor[] grads, Tensor[] state_sums, "
-     "Tensor[] state_steps, Operand lr, float lr_decay, float weight_decay, float eps, "
-     "bool maximize) -> Scalar",
+     "Tensor[] state_steps, float lr, float lr_decay, float weight_decay, float eps, "
+     "bool maximize, Tensor? lr_here=None) -> Scalar",
      kFunction, fused_adagrad, "One step of Adagrad on all parameters, in place."},
 });
 

@@ -267,7 +267,7 @@ Register rows({
     {"randperm(int n, *, " FB_OPTS ") -> Tensor", kFO,
      [](Args& a) -> Value {
        Options o = options(a, 1, DType::I64);
-       return finish(randperm(a.integer(0), o.dtype, o.device, a.object(4)), o);
+       return finish(randperm(a.integer(0), o.dtype, usable(o.device), a.object(4)), o);
      },
      "A random order of 0 .. n-1."},
     {"rand_like(Tensor input, *, " FB_LIKE ") -> Tensor", kFunction,

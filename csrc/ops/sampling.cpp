@@ -74,8 +74,8 @@ Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
     check_weights(!(wrong & 1), !(wrong & 2), !(wrong & 4));
     return shaped(out);
   }
-  Tensor p = contiguous(to_dtype(on_host(in), DType::F64)), made = empty({rows, count}, DType::I64);
   PhiloxDraw draw = host_draw(ticks * uint64_t(rows), on, gen, "multinomial");
+  Tensor p = contiguous(to_dtype(on_host(in), DType::F64)), made = empty({rows, count}, DType::I64);
   std::vector<double> u(static_cast<size_t>(numbers));
   for (int64_t r = 0; r < rows; ++r) {
     random::fill_uniform(u.data(), numbers, 0, 1, draw.seed, draw.offset + uint64_t(r) * ticks);
@@ -93,6 +93,7 @@ Tensor poisson(const Tensor& rate, void* gen) {
   FB_CHECK(is_float(rate.dtype()), "poisson: floating point rates expected, got ", rate.dtype());
   NoGrad off;
   if (rate.is_meta()) return empty(rate.shape(), rate.dtype(), rate.device());
+  host_draw(0, rate.device(), gen, "poisson");
   Tensor r = contiguous(to_dtype(on_host(rate), DType::F64)), out = empty(rate.shape(), DType::F64);
   for (int64_t i = 0; i < r.numel(); ++i) {
     double left = r.data<double>()[i];

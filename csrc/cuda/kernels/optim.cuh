@@ -1,6 +1,6 @@
 // Fused optimizer steps over many tensors with one launch: the formulas of
-// csrc/cpu/optim_kernels.inc, in the order of their roundings. Defined in front: FB_TYPE, the stored
-// type, and FB_RULE, one of the rules below.
+// csrc/cpu/optim_kernels.inc, in the order of their roundings. Defined in front: FB_TYPE, the
+// stored type, and FB_RULE, one of the rules below.
 //! needs: types.cuh
 
 typedef FB_TYPE T;

@@ -1,4 +1,4 @@
-// Random fills. Defined in front: FB_TYPE, the stored type, and FB_KIND, one of the functions below:
+// Random fills. Defined in front: FB_TYPE, the stored type, and FB_KIND, one of the functions here:
 // four words become its numbers, which go side by side to memory.
 //! needs: philox.cuh
 

@@ -21,8 +21,12 @@ def scalar(value):
 
 def rate(value):
     """Return a learning rate as a number, or as it is when it is on a GPU: nothing waits for it."""
-    waits = not isinstance(value, flambeau.Tensor) or not value.is_cuda
-    return scalar(value) if waits else value
+    return value if isinstance(value, flambeau.Tensor) and value.is_cuda else scalar(value)
+
+
+def number_and_tensor(lr):
+    """Return a `rate` as a fused update takes it: a number, and the tensor that counts instead."""
+    return (0.0, lr) if isinstance(lr, flambeau.Tensor) else (lr, None)
 
 
 def new_step(p, group):

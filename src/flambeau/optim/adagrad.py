@@ -13,6 +13,7 @@ from ._common import (
     each,
     fused,
     new_step,
+    number_and_tensor,
     plus,
     rate,
     take,
@@ -118,6 +119,7 @@ def adagrad(
 ):
     """One step of Adagrad on lists of tensors, in place."""
     lr = rate(lr)
+    number, here = number_and_tensor(lr)
     if (
         _fused_adagrad is not None
         and not differentiable
@@ -126,11 +128,12 @@ def adagrad(
             grads,
             state_sums,
             state_steps,
-            lr,
+            number,
             lr_decay,
             weight_decay,
             eps,
             maximize,
+            here,
         )
     ):
         return

@@ -14,6 +14,7 @@ from ._common import (
     each,
     fused,
     new_step,
+    number_and_tensor,
     plus,
     rate,
     scalar,
@@ -180,6 +181,7 @@ def adam(
 ):
     """One step of Adam on lists of tensors, in place; ``state_steps`` are counted up."""
     if not differentiable:
+        number, here = number_and_tensor(rate(lr))
         if _fused_adam is not None and _fused_adam(
             params,
             grads,
@@ -187,7 +189,7 @@ def adam(
             exp_avg_sqs,
             max_exp_avg_sqs if amsgrad else [],
             state_steps,
-            rate(lr),
+            number,
             scalar(beta1),
             scalar(beta2),
             eps,
@@ -195,6 +197,7 @@ def adam(
             amsgrad,
             maximize,
             decoupled_weight_decay,
+            here,
         ):
             return
     with flambeau.set_grad_enabled(differentiable):

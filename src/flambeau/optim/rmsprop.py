@@ -11,6 +11,7 @@ from ._common import (
     each,
     fused,
     new_step,
+    number_and_tensor,
     plus,
     rate,
     take,
@@ -115,6 +116,7 @@ def rmsprop(
 ):
     """One step of RMSprop on lists of tensors, in place."""
     lr = rate(lr)
+    number, here = number_and_tensor(lr)
     if (
         _fused_rmsprop is not None
         and not differentiable
@@ -125,12 +127,13 @@ def rmsprop(
             grad_avgs if centered else [],
             momentum_buffers if momentum > 0 else [],
             state_steps,
-            lr,
+            number,
             alpha,
             eps,
             weight_decay,
             momentum,
             maximize,
+            here,
         )
     ):
         return

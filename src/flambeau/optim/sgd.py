@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import flambeau
 
-from ._common import add, check_lr, check_modes, check_nonnegative, each, fused, rate, scalar
+from ._common import (
+    add,
+    check_lr,
+    check_modes,
+    check_nonnegative,
+    each,
+    fused,
+    number_and_tensor,
+    rate,
+    scalar,
+)
 from .optimizer import Optimizer, _refuse_sparse
 
 _fused_sgd = fused("_fused_sgd_")
@@ -110,18 +120,20 @@ def sgd(
     A None in ``momentum_buffers`` is replaced, in the list, by a copy of the gradient.
     """
     if _fused_sgd is not None and not differentiable:
+        number, here = number_and_tensor(rate(lr))
         buffers = momentum_buffers if momentum != 0 else []
         # The first step, which makes the buffers, is the composite's.
         if all(b is not None for b in buffers) and _fused_sgd(
             params,
             grads,
             buffers,
-            rate(lr),
+            number,
             momentum,
             dampening,
             scalar(weight_decay),
             nesterov,
             maximize,
+            here,
         ):
             return
     with flambeau.set_grad_enabled(differentiable):
