@@ -2,7 +2,6 @@
 // else a walk over merged dimensions.
 #include "elementwise.h"
 
-#include <bit>
 #include <cstring>
 #include <mutex>
 #include <unordered_map>
@@ -154,12 +153,8 @@ void fill_walk(Walk& w, const StridedLoop& l, const char* name) {
   w.dims = l.shape.size();
   for (int d = 0; d < w.dims; ++d) {
     FB_CHECK(l.shape[d] <= UINT32_MAX, name, ": a dimension of ", l.shape[d], " is too long");
-    uint32_t size = uint32_t(l.shape[d]);
-    // Granlund and Montgomery (1994): n / size = (mulhi(n, magic) + n) >> shift.
-    uint32_t shift = size > 1 ? uint32_t(32 - std::countl_zero(size - 1)) : 0;
-    w.size[d] = size;
-    w.shift[d] = shift;
-    w.magic[d] = uint32_t(((uint64_t(1) << 32) * ((uint64_t(1) << shift) - size)) / size + 1);
+    w.size[d] = uint32_t(l.shape[d]);
+    set_division(w.size[d], w.magic[d], w.shift[d]);
     for (int k = 0; k < l.ops; ++k) w.stride[k][d] = l.strides[k][d];
   }
 }

@@ -6,6 +6,7 @@
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/loss.h"
 #include "norm.h"
 
 namespace flambeau {
@@ -51,6 +52,25 @@ Tensor curve_of(const PairParams& q, const Tensor& d) {
   }
 }
 
+// The same over a, b and P(0) for a GPU, by kind: the losses, and the derivatives by a over c, what
+// each counts for.
+const cuda::Formula kLosses[] = {
+    {"mse_loss", "(a - b) * (a - b)"},
+    {"l1_loss", "std::fabs(a - b)"},
+    {"smooth_l1_loss", "(std::fabs(a - b) < P(0) ? T(0.5) * (a - b) * (a - b) / P(0)"
+                       "                         : std::fabs(a - b) - T(0.5) * P(0))"},
+    {"huber_loss", "(std::fabs(a - b) <= P(0) ? T(0.5) * (a - b) * (a - b)"
+                   "                          : P(0) * (std::fabs(a - b) - T(0.5) * P(0)))"}};
+#define FB_SIGN "(a - b != a - b ? a - b : T(T(a - b > T(0)) - T(a - b < T(0))))"
+const cuda::Formula kSlopes[] = {
+    {"mse_loss_backward", "c * P(1) * ((a - b) + (a - b))"},
+    {"l1_loss_backward", "c * P(1) * " FB_SIGN},
+    {"smooth_l1_loss_backward",
+     "c * P(1) * (std::fabs(a - b) < P(0) ? (a - b) / P(0) : " FB_SIGN ")"},
+    {"huber_loss_backward",
+     "c * P(1) * (std::fabs(a - b) <= P(0) ? a - b"
+     "            : a - b != a - b ? a - b : P(0) * T(T(a - b > T(0)) - T(a - b < T(0))))"}};
+
 struct PairBackward final : OpOf<PairBackward> { // inputs: g, a, b -> gradient by a
   PairParams q;
   std::string text;
@@ -77,6 +97,13 @@ struct PairBackward final : OpOf<PairBackward> { // inputs: g, a, b -> gradient 
       });
     });
     if (!rt.is(out[0])) copy_values(out[0], rt);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    Tensor operands[3] = {in[1], in[2], in[0]};
+    double p[2] = {q.p, scale(in[1])};
+    DType c = compute_type(in[1].dtype());
+    cuda::run_formula(kSlopes[q.kind], c, c, out[0], operands, 3, p, 2);
   }
   Saves saves(const Inputs&) const override { return {7, 0}; }
   Grads vjp(const Saved& s, const Grads& v) override {
@@ -130,6 +157,15 @@ struct PairLoss final : OpOf<PairLoss> {
       o[0] = T(p.how == Reduction::Mean ? total / double(n) : total);
     });
     if (!rt.is(out[0])) copy_values(out[0], rt);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    DType c = compute_type(in[0].dtype());
+    Tensor both[2] = {in[0], in[1]};
+    if (q.how == Reduction::None)
+      return cuda::run_formula(kLosses[q.kind], c, c, out[0], both, 2, &q.p, 1);
+    cuda::pair_sum(kLosses[q.kind], q.p, contiguous(in[0]), contiguous(in[1]),
+                   q.how == Reduction::Mean, out[0]);
   }
   Saves saves(const Inputs&) const override { return {3, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {

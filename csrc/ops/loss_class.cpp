@@ -5,6 +5,7 @@
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/loss.h"
 #include "loss.h"
 #include "norm.h"
 
@@ -29,6 +30,11 @@ struct ClassShape {
     for (int d = 2; d < s.size(); ++d) l *= s[d];
   }
 };
+
+cuda::Classes on_gpu(const ClassParams& q, const Dims& shape) {
+  ClassShape s(shape);
+  return {s.n, s.c, s.l, q.ignore, q.how == Reduction::Mean};
+}
 
 template<class T>
 T weight_at(const T* w, int64_t t, int64_t c, int64_t ignore) {
@@ -97,6 +103,11 @@ struct NllBackward final : OpOf<NllBackward> { // inputs: g, target, weight or n
     });
     if (!rt.is(out[0])) copy_values(out[0], rt);
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    cuda::nll_backward(on_gpu(q, shape), dense_as(in[0], dtype), contiguous(in[1]),
+                       dense_as(in[2], in[3].dtype()), in[3], out[0]);
+  }
   Saves saves(const Inputs& in) const override { return {in[2].defined() ? 14u : 10u, 0}; }
   Grads vjp(const Saved& s, const Grads& v) override {
     Tensor w;
@@ -143,6 +154,14 @@ struct NllLoss final : OpOf<NllLoss> { // x, target, weight or none, total or no
       if (!each) *rt.data<T>() = T(q.how == Reduction::Mean ? loss / weight : loss);
     });
     if (!rt.is(out[0])) copy_values(out[0], rt);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    Tensor none;
+    bool each = q.how == Reduction::None;
+    cuda::nll_loss(on_gpu(q, shape), contiguous(in[0]), contiguous(in[1]),
+                   dense_as(in[2], out[1].dtype()), in[3], each ? out[0] : none,
+                   each ? none : out[0], out[1]);
   }
   Saves saves(const Inputs& in) const override { return {in[2].defined() ? 6u : 2u, 2}; }
   uint32_t not_differentiable() const override { return 2; }
@@ -200,6 +219,12 @@ struct CrossEntropyBackward final : OpOf<CrossEntropyBackward> {
     });
     if (!rt.is(out[0])) copy_values(out[0], rt);
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    Tensor x = contiguous(in[1]);
+    cuda::cross_entropy_backward(on_gpu(q, x.shape()), dense_as(in[0], x.dtype()), x, in[2],
+                                 contiguous(in[3]), dense_as(in[4], in[2].dtype()), in[5], out[0]);
+  }
   Saves saves(const Inputs& in) const override { return {in[4].defined() ? 0x3bu : 0x2bu, 0}; }
   Grads vjp(const Saved& s, const Grads& v) override {
     // out = k (p - onehot(t)), k = g share, p = softmax(x)
@@ -256,6 +281,13 @@ struct CrossEntropy final : OpOf<CrossEntropy> { // x (N, C), target, weight or 
       if (!each) *rt.data<T>() = T(q.how == Reduction::Mean ? loss / weight : loss);
     });
     if (!rt.is(out[0])) copy_values(out[0], rt);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    Tensor none, x = contiguous(in[0]);
+    bool each = q.how == Reduction::None;
+    cuda::cross_entropy(on_gpu(q, x.shape()), x, contiguous(in[1]), dense_as(in[2], out[1].dtype()),
+                        each ? out[0] : none, each ? none : out[0], out[1], out[2]);
   }
   Saves saves(const Inputs& in) const override { return {in[2].defined() ? 7u : 3u, 6}; }
   uint32_t not_differentiable() const override { return 6; }

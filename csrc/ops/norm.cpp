@@ -7,6 +7,7 @@
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/norm.h"
 
 namespace flambeau {
 
@@ -121,6 +122,12 @@ struct RowNormBackward final : OpOf<RowNormBackward> { // inputs: g, x, mean, rs
     for (int i = 0; i < 3; ++i)
       if (!r[i].is(out[i])) copy_values(out[i], r[i]);
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    Tensor none, x = contiguous(in[1]);
+    cuda::row_norm_backward(dense_as(in[0], x.dtype()), x, in[2], in[3], in[4], n, rms,
+                            want_x ? out[0] : none, want_w ? out[1] : none, want_b ? out[2] : none);
+  }
   Saves saves(const Inputs& in) const override { return {in[4].defined() ? 0x13u : 3u, 0}; }
   Grads vjp(const Saved& s, const Grads& v) override {
     Tensor g = s.input(0), x = s.input(1), w;
@@ -164,6 +171,10 @@ struct RowNorm final : OpOf<RowNorm> { // inputs: x, w or none, b or none
                    });
     });
     if (!yt.is(out[0])) copy_values(out[0], yt);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    cuda::row_norm(contiguous(in[0]), in[1], in[2], n, eps, rms, out[0], out[1], out[2]);
   }
   Saves saves(const Inputs& in) const override { return {in[1].defined() ? 3u : 1u, 6}; }
   uint32_t not_differentiable() const override { return 6; }

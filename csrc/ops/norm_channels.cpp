@@ -4,6 +4,8 @@
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/norm.h"
+#include "../cuda/reduce.h"
 #include "norm.h"
 
 namespace flambeau {
@@ -156,6 +158,13 @@ struct ChannelNormBackward final : OpOf<ChannelNormBackward> { // g, x, mean, rs
     for (int i = 0; i < 3; ++i)
       if (!r[i].is(out[i])) copy_values(out[i], r[i]);
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    Tensor none, x = contiguous(in[1]);
+    cuda::channel_norm_backward(dense_as(in[0], x.dtype()), x, in[2], in[3], in[4], groups,
+                                want_x ? out[0] : none, want_w ? out[1] : none,
+                                want_b ? out[2] : none);
+  }
   Saves saves(const Inputs& in) const override { return {in[4].defined() ? 0x13u : 3u, 0}; }
   Grads vjp(const Saved& s, const Grads& v) override {
     Tensor g = s.input(0), x = s.input(1), w, none;
@@ -187,6 +196,9 @@ struct ChannelNorm final : OpOf<ChannelNorm> { // x, w or none, b or none -> y, 
     DType c = compute_type(in[0].dtype());
     return {{in[0].shape(), in[0].dtype()}, {s, c}, {s, c}, {s, c}};
   }
+  Dims flat(const Planes& p) const { // statistics: dimension 1, or all but 1
+    return groups ? Dims{p.n * groups, p.c / groups * p.l} : Dims{p.n, p.c, p.l};
+  }
   void cpu(const Inputs& in, Outputs& out) override {
     NoGrad off;
     DType c = out[1].dtype();
@@ -194,8 +206,7 @@ struct ChannelNorm final : OpOf<ChannelNorm> { // x, w or none, b or none -> y, 
     Tensor xt = dense_as(in[0], c), wt = dense_as(in[1], c), bt = dense_as(in[2], c);
     Tensor yt = c == in[0].dtype() ? out[0] : empty(xt.shape(), c);
     Tensor both = empty(out[1].shape(), complex_of(c));
-    Dims flat = groups ? Dims{p.n * groups, p.c / groups * p.l} : Dims{p.n, p.c, p.l};
-    run_reduce(reduce_kernel(Reduce::VarMean, c), view(xt, flat), groups ? 2 : 5, both, 0);
+    run_reduce(reduce_kernel(Reduce::VarMean, c), view(xt, flat(p)), groups ? 2 : 5, both, 0);
     dispatch_float(c, name(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       const T *w = data_or_null<T>(wt), *b = data_or_null<T>(bt);
@@ -217,6 +228,13 @@ struct ChannelNorm final : OpOf<ChannelNorm> { // x, w or none, b or none -> y, 
       scale_planes(p, xt.data<T>(), yt.data<T>(), co.get(), co.get() + m, !groups);
     });
     if (!yt.is(out[0])) copy_values(out[0], yt);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    Tensor x = contiguous(in[0]);
+    cuda::reduce(Reduce::Var, out[1].dtype(), view(x, flat(Planes(x.shape(), groups))),
+                 groups ? 2 : 5, out[3], 0, out[1]);
+    cuda::channel_norm(x, in[1], in[2], groups, eps, out[0], out[1], out[2], out[3]);
   }
   Saves saves(const Inputs& in) const override { return {in[1].defined() ? 3u : 1u, 6}; }
   uint32_t not_differentiable() const override { return 14; }
@@ -253,6 +271,11 @@ struct ChannelAffine final : OpOf<ChannelAffine> {
                    true);
     });
     if (!yt.is(out[0])) copy_values(out[0], yt);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    DType c = compute_type(in[0].dtype());
+    cuda::channel_affine(contiguous(in[0]), dense_as(in[1], c), dense_as(in[2], c), out[0]);
   }
   Saves saves(const Inputs& in) const override {
     return {(in[1].requires_grad() ? 1u : 0u) | 2u, 0};

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "../core/registry.h"
+#include "../cuda/reduce.h"
 #include "reduce_ops.h"
 
 namespace flambeau {
@@ -45,6 +46,9 @@ Specs ReduceOp::infer(const Inputs& x) {
 }
 void ReduceOp::cpu(const Inputs& x, Outputs& y) {
   run_reduce(reduce_kernel(row->kind, in), x[0], mask, y[0], p);
+}
+void ReduceOp::cuda(const Inputs& x, Outputs& y) {
+  cuda::reduce(row->kind, in, x[0], mask, y[0], p);
 }
 Tensor ReduceOp::restore(const Tensor& g) const {
   return keepdim ? g : unsqueeze_mask(g, mask, shape.size());

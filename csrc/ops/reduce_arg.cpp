@@ -4,6 +4,7 @@
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/reduce.h"
 #include "reduce_ops.h"
 
 namespace flambeau {
@@ -88,6 +89,9 @@ struct ExtremeDim final : OpOf<ExtremeDim> {
     run_arg(largest, x, dim, v, out[1]);
     copy_values(out[0], v);
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    cuda::reduce_at(largest, in[0], dim, out[0], out[1]);
+  }
   Saves saves(const Inputs&) const override { return {0, 2}; }
   uint32_t not_differentiable() const override { return 2; }
   Grads vjp(const Saved& s, const Grads& g) override {
@@ -114,6 +118,11 @@ struct ArgExtreme final : OpOf<ArgExtreme> {
     if (!dim) x = view(x, {x.numel()});
     Tensor v = empty(out[0].shape(), x.dtype());
     run_arg(largest, x, dim ? *dim : 0, v, out[0]);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    Tensor x = dim ? in[0] : view(contiguous(in[0]), {in[0].numel()});
+    cuda::reduce_at(largest, x, dim ? *dim : 0, Tensor(), out[0]);
   }
   uint32_t not_differentiable() const override { return 1; }
 };

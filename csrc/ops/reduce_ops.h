@@ -26,6 +26,7 @@ struct ReduceOp final : OpOf<ReduceOp> {
   const char* name() const override { return row->name; }
   Specs infer(const Inputs& in) override;
   void cpu(const Inputs& in, Outputs& out) override;
+  void cuda(const Inputs& in, Outputs& out) override;
   Saves saves(const Inputs&) const override { return row->keep; }
   Grads vjp(const Saved& s, const Grads& g) override;
   // The gradient (or the result) with reduced dimensions back as 1.

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "../core/registry.h"
+#include "../cuda/reduce.h"
 #include "reduce_ops.h"
 
 namespace flambeau {
@@ -82,6 +83,10 @@ struct VarMean final : OpOf<VarMean> {
     Tensor v = real(both);
     copy_values(out[0], root ? sqrt(v) : v);
     copy_values(out[1], imag(both));
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    cuda::reduce(root ? Reduce::Std : Reduce::Var, compute_type(in[0].dtype()), in[0], mask, out[0],
+                 correction, out[1]);
   }
   Saves saves(const Inputs&) const override { return {1, root ? 1u : 0u}; }
   Grads vjp(const Saved& s, const Grads& g) override {

@@ -3,6 +3,7 @@
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/softmax.h"
 #include "reduce_ops.h"
 
 namespace flambeau {
@@ -68,6 +69,11 @@ struct SoftmaxBackward final : OpOf<SoftmaxBackward> { // inputs: gradient, outp
                    [&](auto tag) { backward<typename decltype(tag)::type>(g, y, r, dim, log); });
     if (!r.is(out[0])) copy_values(out[0], r);
   }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    DType t = in[0].dtype();
+    cuda::softmax_backward(contiguous(in[0]), dense(in[1], t), out[0], dim, log);
+  }
   Saves saves(const Inputs&) const override { return {3, 0}; }
   Grads vjp(const Saved& s, const Grads& v) override {
     Tensor g = s.input(0), y = s.input(1), u = v[0];
@@ -104,6 +110,10 @@ struct Softmax final : OpOf<Softmax> {
     dispatch_float(c, name(),
                    [&](auto tag) { forward<typename decltype(tag)::type>(x, r, dim, log); });
     if (!r.is(y[0])) copy_values(y[0], r);
+  }
+  void cuda(const Inputs& in, Outputs& y) override {
+    NoGrad off;
+    cuda::softmax(contiguous(in[0]), y[0], dim, log);
   }
   Saves saves(const Inputs&) const override { return {0, 1}; }
   Grads vjp(const Saved& s, const Grads& g) override {
