@@ -576,3 +576,105 @@ def test_gemm_checks_its_arguments(sim):
     assert call(lds=[3, 4, 4]) == 7 and call(m=-1) == 7
     assert call(m=5, lds=[5, 4, 5]) == 13
     assert call(types=[0, 1, 0]) == 15
+
+
+# ---- matrix instructions and asynchronous copies ---------------------------------------------
+
+
+@pytest.mark.parametrize("kind, k", [("f16", 16), ("bf16", 16), ("f16", 8), ("tf32", 8)])
+def test_matrix_instruction(sim, kind, k):
+    """One warp computes a 16 x 8 tile, its fragments laid out as the PTX manual says."""
+    per, step = (1, 4) if kind == "tf32" else (2, 8)
+    na, nb = 2 * k // step, k // step
+    regs = lambda name, n, ty: "".join(f'"{ty}"({name}[{i}]),' for i in range(n)).rstrip(",")
+    slots = lambda first, n: "{" + ",".join(f"%{first + i}" for i in range(n)) + "}"
+    source = f"""
+extern "C" __global__ void f(const unsigned* a, const unsigned* b, float* c) {{
+  int l = threadIdx.x; unsigned x[{na}], y[{nb}]; float d[4];
+  for (int i = 0; i < {na}; ++i) x[i] = a[i * 32 + l];
+  for (int i = 0; i < {nb}; ++i) y[i] = b[i * 32 + l];
+  for (int i = 0; i < 4; ++i) d[i] = c[i * 32 + l];
+  asm volatile("mma.sync.aligned.m16n8k{k}.row.col.f32.{kind}.{kind}.f32 {slots(0, 4)},"
+    "{slots(4, na)},{slots(4 + na, nb)},{slots(0, 4)};"
+    : {regs("d", 4, "+f")} : {regs("x", na, "r")}, {regs("y", nb, "r")});
+  for (int i = 0; i < 4; ++i) c[i * 32 + l] = d[i];
+}}"""
+    rng = np.random.default_rng(5)
+    A, B = rng.integers(-8, 9, (16, k)) / 4, rng.integers(-8, 9, (k, 8)) / 4
+    D = rng.integers(-8, 9, (16, 8)) / 2
+
+    def code(v):
+        v = np.asarray(v, np.float32)
+        wide = v.view(np.uint32)
+        if kind == "tf32":
+            return wide[0]
+        half = v.astype(np.float16).view(np.uint16) if kind == "f16" else wide >> 16
+        return int(half[0]) | int(half[1]) << 16
+
+    a, b = np.zeros((na, 32), np.uint32), np.zeros((nb, 32), np.uint32)
+    c = np.zeros((4, 32), np.float32)
+    for lane in range(32):
+        g, q = lane // 4, lane % 4
+        for i in range(na):
+            at = q * per + step * (i // 2)
+            a[i, lane] = code(A[g + 8 * (i % 2), at : at + per])
+        for i in range(nb):
+            at = q * per + step * i
+            b[i, lane] = code(B[at : at + per, g])
+        for i in range(4):
+            c[i, lane] = D[g + 8 * (i // 2), 2 * q + i % 2]
+    out = sim.array(c)
+    sim.launch(sim.function(source, "f"), 1, 32, sim.array(a), sim.array(b), out)
+    got, want = out.numpy(), A @ B + D
+    for lane in range(32):
+        for i in range(4):
+            assert got[i, lane] == want[lane // 4 + 8 * (i // 2), 2 * (lane % 4) + i % 2]
+
+
+def test_load_matrix(sim):
+    source = """
+extern "C" __global__ void f(const unsigned short* x, unsigned* out) {
+  __shared__ __align__(16) unsigned short s[4 * 64];
+  int l = threadIdx.x; unsigned r[8];
+  for (int i = l; i < 256; i += 32) s[i] = x[i];
+  __syncwarp();
+  unsigned at = (unsigned)__cvta_generic_to_shared(s + 8 * l);
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+    : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(at));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+    : "=r"(r[4]), "=r"(r[5]), "=r"(r[6]), "=r"(r[7]) : "r"(at));
+  for (int i = 0; i < 8; ++i) out[i * 32 + l] = r[i];
+}"""
+    x = np.arange(256, dtype=np.uint16) * 7
+    out = sim.empty((8, 32, 2), np.uint16)
+    sim.launch(sim.function(source, "f"), 1, 32, sim.array(x), out)
+    tiles = x.reshape(4, 8, 8)
+    want = [t.reshape(32, 2) for t in tiles] + [t.T.reshape(32, 2) for t in tiles]
+    np.testing.assert_array_equal(out.numpy(), want)
+
+
+def test_asynchronous_copy_needs_its_wait(sim):
+    source = """
+extern "C" __global__ void f(const float* x, float* out) {{
+  __shared__ __align__(16) float s[2][128];
+  int t = threadIdx.x;
+  for (int k = 0; k < 2; ++k) {{
+    unsigned at = (unsigned)__cvta_generic_to_shared(&s[k][4 * t]);
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(at),
+      "l"(x + 128 * k + 4 * t), "r"(k && t == 31 ? 8 : 16) : "memory");
+    asm volatile("cp.async.commit_group;" ::: "memory");
+  }}
+  asm volatile("cp.async.wait_group {};" ::: "memory");
+  __syncthreads();
+  for (int i = t; i < 128; i += 32) out[i] = s[0][i];
+  asm volatile("cp.async.wait_all;" ::: "memory");
+  __syncthreads();
+  for (int i = t; i < 128; i += 32) out[128 + i] = s[1][i];
+}}"""
+    x = np.arange(256, dtype=np.float32)
+    out = sim.empty(256, np.float32)
+    sim.launch(sim.function(source.format(1), "f"), 1, 32, sim.array(x), out)
+    want = np.where(np.arange(256) < 254, x, 0)
+    np.testing.assert_array_equal(out.numpy(), want)
+    code, text = faulty(sim, source.format(2), "f", 1, 32, sim.array(x), out)
+    assert code == 719 and "no thread of this block has written" in text

@@ -389,6 +389,7 @@ void set_block(std::vector<Warp>& warps, const Launch& launch, Dim index, uint64
   for (Warp& w : warps) {
     w.ready = w.present;
     w.barrier = w.collective = w.exited = 0;
+    w.pending.clear();
     w.sync = 1;
     w.last = 0;
     std::fill_n(w.pc, kLanes, 0);

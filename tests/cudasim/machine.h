@@ -39,6 +39,15 @@ struct Block {
   uint64_t first_epoch = 1; // epoch at which this block began
 };
 
+// A cp.async on its way: it has read its source and not yet written its target.
+struct Pending {
+  const Insn* insn;
+  int lane, age; // age: groups committed since
+  uint64_t to;
+  uint32_t bytes;
+  uint8_t data[16];
+};
+
 struct Warp {
   uint8_t* regs = nullptr;
   uint8_t* local = nullptr;
@@ -48,6 +57,7 @@ struct Warp {
   Mask present = 0, ready = 0, barrier = 0, collective = 0, exited = 0;
   Mask carry = 0; // condition code of add.cc and its kin
   uint32_t pc[kLanes] = {};
+  std::vector<Pending> pending;
   uint32_t last = 0; // where the group that ran last stopped
 
   template<class T>
@@ -78,6 +88,9 @@ constexpr uint32_t kNarrowAddress = 1;
 enum class Access : uint8_t { Read, Write, Atomic };
 void resolve(Warp& w, const Insn& in, Mask m, uint32_t base, uint32_t bytes, Access access,
              uint8_t** out);
+// One lane's address: a load from global memory, a store to shared memory.
+uint8_t* resolve_lane(Warp& w, const Insn& in, Space space, int lane, uint64_t address,
+                      uint32_t bytes);
 
 void run_launch(const Launch& launch);
 

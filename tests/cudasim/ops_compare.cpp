@@ -97,10 +97,7 @@ int64_t read_combination(Raw& raw) {
 
 void set_predicate(Builder& b, Raw& raw) {
   int64_t tail = read_combination(raw);
-  if (raw.take("ftz")) {
-    // subnormals would compare as zeros
-    raw.reject("`.ftz` is not supported in comparisons");
-  }
+  bool ftz = raw.take("ftz");
   Type t = raw.type();
   Handler h = pick_by_name(raw, raw.mods[0], t);
   expect_operands(raw, tail < 0 ? 3 : 4);
@@ -110,6 +107,12 @@ void set_predicate(Builder& b, Raw& raw) {
   };
   uint32_t p = two ? out(raw.ops[0].parts[0]) : out(raw.ops[0]);
   uint32_t x = b.source(raw, raw.ops[1], t), y = b.source(raw, raw.ops[2], t);
+  if (ftz && t == Type::F32)
+    for (uint32_t* v : {&x, &y}) {
+      uint32_t flushed = b.scratch(4);
+      b.emit(raw, op1<float, float, flush>, {flushed, *v});
+      *v = flushed;
+    }
   if (!two && tail < 0) {
     b.emit(raw, h, {p, x, y});
     return;

@@ -226,4 +226,10 @@ void resolve(Warp& w, const Insn& in, Mask m, uint32_t base, uint32_t bytes, Acc
   }
 }
 
+uint8_t* resolve_lane(Warp& w, const Insn& in, Space space, int lane, uint64_t address,
+                      uint32_t bytes) {
+  if (space == Space::Shared) return shared_lane(w, in, lane, address, bytes, Access::Write);
+  return global_lane(w, in, lane, address, bytes, Access::Read);
+}
+
 } // namespace cudasim
