@@ -86,7 +86,7 @@ inline T gcd(T a, T b) {
     a = b;
     b = r;
   }
-  return a;
+  return abs(a); // the lowest number has no opposite, and its remainders are negative
 }
 template<class T>
   requires std::is_integral_v<T>

@@ -9,7 +9,7 @@ namespace detail {
 template<class Next>
 inline double recurrence(double first, double degree, Next next) {
   if (!(degree >= 0.0)) return degree != degree ? degree : 0.0;
-  const int64_t n = int64_t(degree);
+  const int64_t n = degree < 0x1p63 ? int64_t(degree) : -1; // a loop to infinity would not end
   double p = 1.0, q = first;
   if (n == 0) return p;
   for (int64_t k = 1; k < n && !(q != q); ++k) {
