@@ -42,7 +42,7 @@ def loaded():
 def sim(loaded):
     """The simulator in its plain modes, whatever the test before did to it."""
     loaded.reset()
-    loaded.set(order="fwd", fail_alloc=0, fail_launch=0)
+    loaded.set(order="fwd", fail_alloc=0, fail_launch=0, race=0)
     loaded.set(ASYNC="eager")
     yield loaded
     loaded.reset()
@@ -160,6 +160,26 @@ def test_lanes_missing_from_the_block_are_found(sim):
     source = 'extern "C" __global__ void f(int* x) { x[threadIdx.x] = __any_sync(~0u, 1); }'
     code, text = faulty(sim, source, "f", 1, 48, sim.array(np.zeros(48, np.int32)))
     assert code == 719 and "does not exist" in text
+
+
+@pytest.mark.parametrize("body, grid, races", [
+    ("x[0] = threadIdx.x;", 1, True),
+    ("if (threadIdx.x == 0) x[0] = blockIdx.x;", 2, True),
+    ("x[0] = 7;", 2, False),
+    ("if (threadIdx.x == 0) x[0] = 1; __syncthreads(); if (threadIdx.x == 9) x[0] = 2;", 1, False),
+    ("atomicExch(x, (int)threadIdx.x);", 2, False),
+])  # fmt: skip
+def test_race_on_global_memory(sim, body, grid, races):
+    source = f'extern "C" __global__ void f(int* x) {{ {body} }}'
+    x = sim.array(np.zeros(4, np.int32))
+    sim.launch(sim.function(source, "f"), grid, 64, x)  # not looked for by default
+    sim.synchronize()
+    sim.set(race=1)
+    if races:
+        assert "race on global memory" in faulty(sim, source, "f", grid, 64, x)[1]
+    else:
+        sim.launch(sim.function(source, "f"), grid, 64, x)
+        sim.synchronize()
 
 
 def test_use_after_free_is_found(sim):

@@ -424,6 +424,7 @@ void run_launch(const Launch& launch) {
   block.shadow = shadow.data();
 
   std::vector<Warp> warps(count);
+  forget_writes();
   for (uint32_t i = 0; i < count; ++i) {
     Warp& w = warps[i];
     w.index = i;
@@ -448,6 +449,7 @@ void run_launch(const Launch& launch) {
     Dim index{uint32_t(n % launch.grid.x), uint32_t(n / launch.grid.x % launch.grid.y),
               uint32_t(n / launch.grid.x / launch.grid.y)};
     block.index = index;
+    block.number = n;
     block.first_epoch = block.epoch = ++epoch;
     set_block(warps, launch, index, n);
     BlockRunner{block, warps, k}.run();

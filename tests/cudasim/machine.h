@@ -30,6 +30,7 @@ struct Launch {
 struct Block {
   const Launch* launch = nullptr;
   Dim index;
+  uint64_t number = 0;
   uint32_t threads = 0;
   uint8_t* shared = nullptr;
   uint32_t shared_bytes = 0;
@@ -91,6 +92,11 @@ void resolve(Warp& w, const Insn& in, Mask m, uint32_t base, uint32_t bytes, Acc
 // One lane's address: a load from global memory, a store to shared memory.
 uint8_t* resolve_lane(Warp& w, const Insn& in, Space space, int lane, uint64_t address,
                       uint32_t bytes);
+
+// With CUDASIM_RACE=1: stores of different values by unordered threads to one place of global
+// memory.
+void note_writes(Warp& w, const Insn& in, Mask m, uint8_t* const* at, uint32_t bytes);
+void forget_writes();
 
 void run_launch(const Launch& launch);
 

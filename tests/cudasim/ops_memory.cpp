@@ -102,6 +102,7 @@ void store(Warp& w, const Insn& in, Mask m) {
       std::memcpy(p[l] + k * sizeof(S), &v, sizeof(S));
     });
   }
+  if (modes.race) note_writes(w, in, m, p, uint32_t(sizeof(S)) * in.count);
 }
 
 // A parameter of the kernel at a fixed place is the same for all lanes.

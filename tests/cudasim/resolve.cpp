@@ -1,5 +1,6 @@
 // Checks the addresses of a warp: bounds, alignment, and the order of accesses to shared memory.
 #include <algorithm>
+#include <unordered_map>
 
 #include "machine.h"
 
@@ -45,25 +46,30 @@ uint8_t* global_lane(Warp& w, const Insn& in, int lane, uint64_t address, uint32
   return reinterpret_cast<uint8_t*>(address + a->delta);
 }
 
-void global_span(Warp& w, const Insn& in, Mask m, const uint64_t* address, uint32_t bytes,
-                 Access access, uint8_t** out) {
+struct Range {
   uint64_t low = ~uint64_t(0), high = 0, bits = 0;
-  if (m == kFull) {
-    for (int l = 0; l < kLanes; ++l) {
-      low = std::min(low, address[l]);
-      high = std::max(high, address[l]);
-      bits |= address[l];
-    }
-  } else {
-    for (Mask rest = m; rest; rest &= rest - 1) {
-      uint64_t a = address[__builtin_ctz(rest)];
-      low = std::min(low, a);
-      high = std::max(high, a);
-      bits |= a;
+
+  Range(Mask m, const uint64_t* address) {
+    if (m == kFull) {
+      for (int l = 0; l < kLanes; ++l) add(address[l]);
+    } else {
+      for (; m; m &= m - 1) add(address[__builtin_ctz(m)]);
     }
   }
-  const Allocation* a = find_allocation(low);
-  bool inside = a && high + bytes <= a->base + a->size && !(bits & (bytes - 1)) &&
+
+ private:
+  void add(uint64_t a) {
+    low = std::min(low, a);
+    high = std::max(high, a);
+    bits |= a;
+  }
+};
+
+void global_span(Warp& w, const Insn& in, Mask m, const uint64_t* address, uint32_t bytes,
+                 Access access, uint8_t** out) {
+  Range r(m, address);
+  const Allocation* a = find_allocation(r.low);
+  bool inside = a && r.high + bytes <= a->base + a->size && !(r.bits & (bytes - 1)) &&
                 (a->device < 0 || a->device == w.block->launch->device);
   if (inside) {
     int64_t delta = a->delta;
@@ -163,6 +169,50 @@ uint8_t* shared_lane(Warp& w, const Insn& in, int lane, uint64_t address, uint32
   return b.shared + offset;
 }
 
+// The same for a warp, with the usual cases decided in place: a cell that was written before the
+// last barrier is read, or a cell that nobody has touched since is written.
+void shared_span(Warp& w, const Insn& in, Mask m, const uint64_t* address, uint32_t bytes,
+                 Access access, uint8_t** out) {
+  Block& b = *w.block;
+  Range r(m, address);
+  bool plain = r.low >= kSharedStart && r.high + bytes <= kSharedStart + uint64_t(b.shared_bytes) &&
+               !(r.bits & (bytes - 1)) && access != Access::Atomic;
+  uint64_t epoch = b.epoch, first = b.first_epoch;
+  uint16_t group = uint16_t(kManyInWarp | w.index);
+  for (; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    if (!plain) {
+      out[l] = shared_lane(w, in, l, address[l], bytes, access);
+      continue;
+    }
+    uint32_t offset = uint32_t(address[l] - kSharedStart);
+    uint16_t thread = uint16_t(w.thread(l));
+    out[l] = b.shared + offset;
+    Shadow* last = b.shadow + ((offset + bytes - 1) >> b.shadow_shift);
+    for (Shadow* c = b.shadow + (offset >> b.shadow_shift); c <= last; ++c) {
+      bool fresh = c->read_epoch != epoch;
+      if (access == Access::Read) {
+        bool settled = c->write_epoch != epoch && c->write_epoch >= first;
+        if (settled && !fresh &&
+            (c->reader == kMany || (c->reader == group && c->read_sync == w.sync)))
+          continue;
+        if (settled && fresh) {
+          c->read_epoch = epoch;
+          c->reader = thread;
+          c->read_sync = w.sync;
+        } else
+          Touch{w, in, l, offset, thread, access}.read(*c);
+      } else if (fresh && c->write_epoch != epoch) {
+        c->write_epoch = epoch;
+        c->write_sync = w.sync;
+        c->writer = thread;
+        c->atomic = false;
+      } else
+        Touch{w, in, l, offset, thread, access}.write(*c);
+    }
+  }
+}
+
 uint8_t* local_lane(Warp& w, const Insn& in, int lane, uint64_t address, uint32_t bytes,
                     Access access) {
   check_aligned(w, in, lane, address, bytes, access);
@@ -216,8 +266,8 @@ void resolve(Warp& w, const Insn& in, Mask m, uint32_t base, uint32_t bytes, Acc
   }
   if (space == Space::Global || space == Space::Const)
     return global_span(w, in, m, address, bytes, access, out);
-  auto lane = space == Space::Shared  ? shared_lane
-              : space == Space::Local ? local_lane
+  if (space == Space::Shared) return shared_span(w, in, m, address, bytes, access, out);
+  auto lane = space == Space::Local   ? local_lane
               : space == Space::Param ? param_lane
                                       : generic_lane;
   for (; m; m &= m - 1) {
@@ -230,6 +280,40 @@ uint8_t* resolve_lane(Warp& w, const Insn& in, Space space, int lane, uint64_t a
                       uint32_t bytes) {
   if (space == Space::Shared) return shared_lane(w, in, lane, address, bytes, Access::Write);
   return global_lane(w, in, lane, address, bytes, Access::Read);
+}
+
+// ---- global memory: CUDASIM_RACE=1 ----------------------------------------------------------
+
+namespace {
+
+struct LastWrite {
+  uint64_t block, epoch;
+  uint32_t thread;
+  uint8_t value;
+};
+std::unordered_map<const uint8_t*, LastWrite> last_writes; // of this launch
+
+} // namespace
+
+void forget_writes() { last_writes.clear(); }
+
+void note_writes(Warp& w, const Insn& in, Mask m, uint8_t* const* at, uint32_t bytes) {
+  if (in.space != Space::Global) return;
+  const Block& b = *w.block;
+  for (; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    for (uint32_t k = 0; k < bytes; ++k) {
+      LastWrite now{b.number, b.epoch, w.thread(l), at[l][k]};
+      auto [it, first] = last_writes.try_emplace(at[l] + k, now);
+      const LastWrite& old = it->second;
+      bool ordered = old.block == now.block && (old.thread == now.thread || old.epoch != now.epoch);
+      if (!first && !ordered && old.value != now.value)
+        fault(w, in, l, kLaunchFailed,
+              "race on global memory: thread " + std::to_string(old.thread) + " of block number " +
+                  std::to_string(old.block) + " has stored another value here");
+      it->second = now;
+    }
+  }
 }
 
 } // namespace cudasim
