@@ -286,6 +286,8 @@ const char* type_name(DType t) {
   return names[int(t)];
 }
 
+int64_t launched() { return launches; }
+
 std::string last_kernels() {
   std::string s;
   unsigned n = launches;

@@ -54,6 +54,7 @@ inline Pointer address(const Tensor& t) {
 }
 
 std::string last_kernels(); // names, newest first
+int64_t launched();         // kernels so far
 
 // For tests and tools: the source text of every kernel compiled so far, and how to compile one
 // without a GPU.

@@ -350,6 +350,7 @@ FB_CUDA_FUNCTION(setting) { // (name) reads, (name, value) sets
   if (value >= 0) *s = value != 0;
   return PyBool_FromLong(*s);
 }
+FB_CUDA_FUNCTION(launched) { return PyLong_FromLongLong(cuda::launched()); }
 FB_CUDA_FUNCTION(compiled_kernels) {
   Obj list(check(PyList_New(0)));
   for (const cuda::Compiled& c : cuda::compiled_kernels()) {
@@ -399,6 +400,7 @@ PyMethodDef functions[] = {FB_ENTRY(problem),
                            FB_ENTRY(is_capturing),
                            FB_ENTRY(setting),
                            FB_ENTRY(compiled_kernels),
+                           FB_ENTRY(launched),
                            {nullptr, nullptr, 0, nullptr}};
 
 } // namespace

@@ -1242,6 +1242,7 @@ _cuda_graph_replay: Any
 _cuda_initialized: Any
 _cuda_is_capturing: Any
 _cuda_is_pinned: Any
+_cuda_launched: Any
 _cuda_mem_get_info: Any
 _cuda_memory_stats: Any
 _cuda_memory_summary: Any

@@ -31,7 +31,7 @@ struct Moment {
 
 struct Adam { // keep1, keep2: the betas; flag: decoupled decay
   C sign, penalty, shrink, keep1, take1, keep2, take2, step, scale, eps;
-  bool near;
+  int near; // an int: no padding, which a copy would read
   __forceinline__ Adam(const Numbers& n, const Moment& m)
       : sign(n.maximize ? -1 : 1), penalty(n.flag ? 0. : n.penalty),
         shrink(n.flag ? 1 - m.lr * n.penalty : 1.), keep1(n.keep1), take1(1 - n.keep1),
@@ -53,7 +53,7 @@ struct Adam { // keep1, keep2: the betas; flag: decoupled decay
 
 struct Sgd { // keep1: momentum; keep2: dampening; flag: nesterov
   C sign, penalty, lr, momentum, fresh;
-  bool nesterov;
+  int nesterov;
   __forceinline__ Sgd(const Numbers& n, const Moment& m)
       : sign(n.maximize ? -1 : 1), penalty(n.penalty), lr(-m.lr), momentum(n.keep1),
         fresh(1 - n.keep2), nesterov(n.flag) {}
@@ -69,7 +69,7 @@ struct Sgd { // keep1: momentum; keep2: dampening; flag: nesterov
 
 struct Rmsprop { // keep1: alpha; keep2: momentum
   C sign, penalty, lr, alpha, take, eps, keep;
-  bool near;
+  int near; // an int: no padding, which a copy would read
   __forceinline__ Rmsprop(const Numbers& n, const Moment& m)
       : sign(n.maximize ? -1 : 1), penalty(n.penalty), lr(-m.lr), alpha(n.keep1),
         take(1 - n.keep1), eps(n.eps), keep(n.keep2), near(1 - n.keep1 < 0.5) {}

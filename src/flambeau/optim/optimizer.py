@@ -8,6 +8,7 @@ from copy import deepcopy
 from itertools import chain
 
 import flambeau
+from flambeau import _C
 from flambeau.utils.hooks import RemovableHandle
 
 _global_optimizer_pre_hooks: OrderedDict = OrderedDict()
@@ -254,9 +255,21 @@ class Optimizer:
         if closure is not None:
             with flambeau.enable_grad():
                 loss = closure()
+        if _C._cuda_is_capturing():
+            self._check_capturable()
         for group in self.param_groups:
             self._step_group(group)
         return loss
+
+    def _check_capturable(self) -> None:
+        """Refuse (RuntimeError) to record a step whose count, on the CPU, would stand still."""
+        for group in self.param_groups:
+            if group.get("capturable") is False and any(p.is_cuda for p in group["params"]):
+                raise RuntimeError(
+                    "Attempting CUDA graph capture of step() for an instance of "
+                    f"{type(self).__name__} but param_groups' capturable is False: its steps are "
+                    "counted on the CPU; construct it with capturable=True"
+                )
 
     def _step_group(self, group: dict) -> None:
         params, grads, states = self._gather(group)
