@@ -8,7 +8,7 @@ import pytest
 from cuda_support import DEVICE, needs_cuda
 from op_specs import REGISTRY, check
 from op_specs.base import replace
-from under_test import IS_TORCH, fb
+from under_test import IS_TORCH, fb, submodule
 
 BOTH = pytest.mark.parametrize("device", ["cpu", pytest.param(DEVICE, marks=needs_cuda)])
 
@@ -29,7 +29,8 @@ nn.functional.smooth_l1_loss nn.functional.soft_margin_loss nn.functional.triple
 pad_reflect pad_replicate prod prod_zeros quantile trace""".split()
 
 # The GPU's lists, from PyTorch's documentation: float16 or float32 whatever comes in.
-NARROW_CUDA = NARROW + ["addmv", "addr", "mv"]
+# tensordot, and so inner, take the widest type there.
+NARROW_CUDA = [k for k in NARROW if k not in ("inner", "tensordot")] + ["addmv", "addr", "mv"]
 WIDE_CUDA = """acos arccos arcsin asin cosh cosine_similarity cumprod cumsum dist erfinv exp expm1
 linalg.vector_norm log log10 log1p log2 log_softmax logsumexp nn.functional.cosine_similarity
 nn.functional.group_norm nn.functional.interpolate nn.functional.layer_norm
@@ -112,6 +113,7 @@ def test_widest_of_a_mixture_on_a_gpu():
     a, b = fb.ones(3, device=DEVICE), fb.ones(3, device=DEVICE, dtype=fb.float16)
     with fb.autocast(DEVICE, dtype=fb.float16):
         assert fb.dot(a, b).dtype == fb.float32 and fb.dot(b, b).dtype == fb.float16
+        assert fb.tensordot(a, b, 1).dtype == fb.float32 == fb.inner(a, a).dtype
         with pytest.raises(RuntimeError, match="unsafe to autocast"):
             fb.nn.functional.binary_cross_entropy(b * 0.5, b)
 
@@ -247,6 +249,25 @@ def test_values_match_the_conversion_by_hand():
     with fb.autocast("cpu", dtype=fb.bfloat16):
         got = a @ b
     assert fb.equal(got, a.bfloat16() @ b.bfloat16())
+
+
+@BOTH
+def test_checkpoints_recompute_under_their_autocast(device):
+    checkpoint = submodule("utils.checkpoint").checkpoint
+    net = fb.nn.Linear(4, 4).to(device)
+    x = fb.rand(2, 4).to(device).requires_grad_()
+    seen = []
+
+    def run(t):
+        y = net(t)
+        seen.append(y.dtype)
+        return y
+
+    with fb.autocast(device, dtype=fb.bfloat16):
+        y = checkpoint(run, x, use_reentrant=False)
+    y.float().sum().backward()  # outside the context, where it belongs
+    assert seen == [fb.bfloat16, fb.bfloat16] and x.grad.dtype == fb.float32
+    assert not fb.is_autocast_enabled(device)
 
 
 # The gradient scaler -----------------------------------------------------------------------------

@@ -51,6 +51,7 @@ class _Run:
         self.function, self.template = function, template
         self.contexts, self.check = contexts, check
         self.rng = flambeau.get_rng_state() if keep_rng else None
+        self.autocast = {d: flambeau._C._get_autocast(d) for d in ("cpu", "cuda")}
         self.structure = self.kinds = None
 
     def _call(self, tensors, context):
@@ -67,11 +68,16 @@ class _Run:
 
     def again(self, tensors):
         now = None if self.rng is None else flambeau.get_rng_state()
+        outside = {d: flambeau._C._get_autocast(d) for d in self.autocast}
         try:
             if self.rng is not None:
                 flambeau.set_rng_state(self.rng)
+            for device, state in self.autocast.items():
+                flambeau._C._set_autocast(device, *state)
             outputs, _ = self._call(tensors, self.contexts[1])
         finally:
+            for device, state in outside.items():
+                flambeau._C._set_autocast(device, *state)
             if now is not None:
                 flambeau.set_rng_state(now)
         kinds = [(tuple(t.shape), t.dtype) for t in outputs]
