@@ -16,7 +16,7 @@ two_gpus = pytest.mark.skipif(
 
 
 def host(t):
-    return t.cpu().numpy()
+    return t.detach().cpu().numpy()
 
 
 # Devices -----------------------------------------------------------------------------------------

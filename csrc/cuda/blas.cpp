@@ -107,9 +107,7 @@ Handle blas_handle(int device) {
   const size_t size = size_t(g.major >= 9 ? 32 : 4) << 20;
   Pointer& memory = s.workspaces[stream];
   if (!memory) {
-    FB_CHECK(!is_capturing(device),
-             "the first matrix product on a stream prepares its workspace, which a CUDA graph "
-             "cannot contain: run the work once on that stream before the capture");
+    CaptureRelaxed relaxed; // it stays, so a graph may come to use it while it is recorded
     FB_CU(MemAlloc, &memory, size);
   }
   s.stream = nullptr;

@@ -47,7 +47,7 @@ struct Signature {
   std::vector<Param> params;
   int positional = 0;
   bool tuple_result = false, list_result = false;
-  bool makes = false; // takes no tensor but a device: makes one on the default device
+  int device_at = -1; // of a function that takes no tensor: it makes one on the default device
   bool casts = false; // autocast changes its arguments
   Casts autocast;
   std::vector<std::string> result_names;
@@ -176,10 +176,11 @@ Signature read_signature(const FunctionRow& row) {
     }
     r.take(",");
   }
-  for (const Param& p : sig.params) {
-    if (p.type == Type::Device) sig.makes = true;
-    if (p.type == Type::Tensor || p.type == Type::Operand || p.type == Type::Tensors) {
-      sig.makes = false;
+  for (int i = 0; i < int(sig.params.size()); ++i) {
+    Type t = sig.params[size_t(i)].type;
+    if (t == Type::Device) sig.device_at = i;
+    if (t == Type::Tensor || t == Type::Operand || t == Type::Tensors) {
+      sig.device_at = -1;
       break;
     }
   }
@@ -403,8 +404,9 @@ bool parse(const Signature& sig, PyObject* const* args, Py_ssize_t n, PyObject* 
     }
     if (p.required) return false;
     use_default(p, all.list[i], all);
-    if (p.type == Type::Device && sig.makes) all.list[i].device = default_device();
   }
+  if (sig.device_at >= 0 && !all.list[sig.device_at].given)
+    all.list[sig.device_at].device = default_device();
   // Of two operands one must be a tensor.
   if (!all.held.empty()) {
     bool tensor = false;

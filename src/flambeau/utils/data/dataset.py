@@ -114,7 +114,7 @@ class TensorDataset(Dataset):
             return Gathered([t.narrow(0, start, size).clone() for t in self.tensors])
         if not isinstance(indices, flambeau.Tensor):
             indices = flambeau.tensor(indices, dtype=flambeau.int64)
-        return Gathered([t.index_select(0, indices) for t in self.tensors])
+        return Gathered([t.index_select(0, indices.to(t.device)) for t in self.tensors])
 
     def __len__(self) -> int:
         return len(self.tensors[0])
