@@ -468,7 +468,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     rank = (
         (s > eps * s.amax(-1, keepdim=True)).sum(-1)
         if s.numel()
-        else fb.zeros(A.shape[:-2], dtype=fb.int64)
+        else A.new_zeros(A.shape[:-2], dtype=fb.int64)
     )
     residuals = empty
     if driver != "gelsy" and m > n and bool((rank == n).all()):
@@ -478,7 +478,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
         "solution residuals rank singular_values",
         x.squeeze(-1) if vector else x,
         residuals,
-        fb.empty(0, dtype=fb.int64) if driver == "gels" else rank,
+        A.new_empty(0, dtype=fb.int64) if driver == "gels" else rank,
         s if driver in ("gelsd", "gelss") else empty,
     )
 

@@ -152,7 +152,11 @@ corr_cholesky = _make(
     lambda x: (x.tril() == x).all(-2).all(-1) & ((x.square().sum(-1) - 1).abs() < 1e-4).all(-1),
     event_dim=2,
 )
-square = _make("Square()", lambda x: fb.full(x.shape[:-2], x.shape[-1] == x.shape[-2]), event_dim=2)
+square = _make(
+    "Square()",
+    lambda x: x.new_full(x.shape[:-2], x.shape[-1] == x.shape[-2], dtype=fb.bool),
+    event_dim=2,
+)
 symmetric = _make("Symmetric()", _symmetric, event_dim=2)
 positive_semidefinite = _make(
     "PositiveSemidefinite()",

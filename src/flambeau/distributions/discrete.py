@@ -83,7 +83,8 @@ class Bernoulli(_Binary):
         return _softplus(self.logits) - self.logits * self.probs
 
     def enumerate_support(self, expand=True):
-        v = fb.arange(2, dtype=self.probs.dtype).reshape(-1, *(1,) * len(self.batch_shape))
+        v = fb.arange(2, dtype=self.probs.dtype, device=self.probs.device)
+        v = v.reshape(-1, *(1,) * len(self.batch_shape))
         return v.expand(2, *self.batch_shape) if expand else v
 
 
@@ -217,8 +218,8 @@ class Categorical(Distribution):
 
     support = property(lambda self: c.integer_interval(0, self._num_events - 1))
     param_shape = property(lambda self: self.probs.shape)
-    mean = property(lambda self: fb.full(self._batch_shape, fb.nan, dtype=self.probs.dtype))
-    variance = property(lambda self: fb.full(self._batch_shape, fb.nan, dtype=self.probs.dtype))
+    mean = property(lambda self: self.probs.new_full(self._batch_shape, fb.nan))
+    variance = property(lambda self: self.probs.new_full(self._batch_shape, fb.nan))
     mode = property(lambda self: self.probs.argmax(-1))
 
     def expand(self, batch_shape, _instance=None):
@@ -245,7 +246,8 @@ class Categorical(Distribution):
         return -(self.logits.clamp(min=low) * self.probs).sum(-1)
 
     def enumerate_support(self, expand=True):
-        v = fb.arange(self._num_events).reshape(-1, *(1,) * len(self._batch_shape))
+        v = fb.arange(self._num_events, device=self.logits.device)
+        v = v.reshape(-1, *(1,) * len(self._batch_shape))
         return v.expand(-1, *self._batch_shape) if expand else v
 
 

@@ -51,7 +51,8 @@ def standard_gamma(a):
 
 def poisson(rate):
     """Poisson draws: a gamma order statistic halves large rates (Ahrens & Dieter 1974)."""
-    lam, base = rate.detach().to(fb.float64).clone(), fb.zeros(rate.shape, dtype=fb.float64)
+    lam = rate.detach().to(fb.float64).clone()
+    base = fb.zeros_like(lam)
     while bool((lam > 30).any()):
         big = lam > 30
         m = fb.where(big, fb.floor(lam * 7 / 8), fb.ones_like(lam))
@@ -73,7 +74,7 @@ def poisson(rate):
 def binomial(n, p):
     """Binomial draws: beta order statistics halve large counts (Relles 1972), then trials."""
     n, p = (v.detach().to(fb.float64) for v in fb.broadcast_tensors(n, p))
-    n, p, base = n.clone(), p.clone(), fb.zeros(n.shape, dtype=fb.float64)
+    n, p, base = n.clone(), p.clone(), fb.zeros_like(n)
     while bool((n > 40).any()):
         big = n > 40
         i = fb.where(big, fb.floor(n / 2) + 1, fb.ones_like(n))

@@ -223,7 +223,7 @@ def sparse_(tensor, sparsity, std=0.01, generator=None):
     with fb.no_grad():
         tensor.normal_(0, std, generator=generator)
         for col in range(cols):
-            tensor[fb.randperm(rows)[:zeros], col] = 0
+            tensor[fb.randperm(rows, device=tensor.device)[:zeros], col] = 0
     return tensor
 
 

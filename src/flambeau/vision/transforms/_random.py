@@ -264,9 +264,9 @@ class RandomErasing(Transform):
             if not (h < height and w < width):
                 continue
             if value is None:
-                filling = empty(channels, h, w, dtype=img.dtype).normal_()
+                filling = empty(channels, h, w, dtype=img.dtype, device=img.device).normal_()
             else:
-                filling = tensor(value, dtype=img.dtype)[:, None, None]
+                filling = tensor(value, dtype=img.dtype, device=img.device)[:, None, None]
             return _whole(0, height - h + 1), _whole(0, width - w + 1), h, w, filling
         return 0, 0, height, width, img
 
