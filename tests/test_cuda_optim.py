@@ -236,3 +236,45 @@ def test_state_dict_goes_on():
         assert other.state[moved[0]]["exp_avg"].device.type == device
         results.append([p.detach().cpu().numpy() for p in moved])
     close(results[0], results[1], 1e-6, 1e-7)
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64, fb.bfloat16], ids=str)
+@pytest.mark.parametrize("limit", [0.5, 1e4])
+def test_clipping_by_norm(dtype, limit):
+    eps = fb.finfo(dtype).eps
+    shapes = [*SHAPES, *[(k % 9 + 1,) for k in range(200)]]
+    results = []
+    for device in ("cpu", DEVICE):
+        params = start(shapes, dtype, device)
+        gradients(params, 0)
+        total = fb.nn.utils.clip_grad_norm_(params, limit)
+        assert total.device.type == device and total.dtype == dtype and total.dim() == 0
+        results.append([t.cpu().double().numpy() for t in [total, *(p.grad for p in params)]])
+    close(results[1], results[0], 16 * eps, eps)
+
+
+def test_clipping_is_a_handful_of_launches():
+    params = start([(7,)] * 150, fb.float32, DEVICE)
+    gradients(params, 0)
+    fb.nn.utils.clip_grad_norm_(params, 1.0)
+    assert launches(lambda: fb.nn.utils.clip_grad_norm_(params, 1.0)) <= 8
+
+
+@pytest.mark.parametrize("bad", [None, float("inf"), float("nan")])
+def test_unscaling_finds_what_is_not_finite(bad):
+    for device in ("cpu", DEVICE):
+        params = start([(5, 7), (20000,), (3,)], fb.float32, device)
+        gradients(params, 0)
+        before = [p.detach().clone() for p in params]
+        wanted = [p.grad / 4 for p in params]
+        if bad is not None:
+            params[1].grad[19999] = bad
+        optimizer = fb.optim.SGD(params, lr=1.0)
+        scaler = fb.amp.GradScaler(device, init_scale=4.0, growth_interval=1)
+        scaler.scale(fb.ones((), device=device))
+        scaler.step(optimizer)
+        scaler.update()
+        assert scaler.get_scale() == (8.0 if bad is None else 2.0)
+        for p, old, grad in zip(params, before, wanted):
+            new = old - grad if bad is None else old
+            np.testing.assert_array_equal(p.detach().cpu().numpy(), new.cpu().numpy())

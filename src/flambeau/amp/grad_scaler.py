@@ -5,8 +5,21 @@ from __future__ import annotations
 import warnings
 
 import flambeau
+from flambeau import _C
 
 _READY, _UNSCALED, _STEPPED = "ready", "unscaled", "stepped"
+
+
+def _unscale(grads, factor):
+    """Multiply gradients of one device and dtype in place; return whether one was not finite."""
+    bad = flambeau.zeros((), device=factor.device)
+    if _C._list_scale_(grads, factor, bad):
+        return bad.bool()
+    finite = []
+    for grad in grads:
+        grad.mul_(factor)
+        finite.append(flambeau.isfinite(grad).all())
+    return flambeau.stack(finite).all().logical_not()
 
 
 class GradScaler:
@@ -100,7 +113,7 @@ class GradScaler:
             raise RuntimeError("unscale_() is being called after step().")
         # The division is done in double precision and rounded once.
         factor = self._state()[0].double().reciprocal().float()
-        factors, finite = {}, {}
+        lists: dict = {}
         with flambeau.no_grad():
             for group in optimizer.param_groups:
                 for p in group["params"]:
@@ -108,12 +121,10 @@ class GradScaler:
                         continue
                     if p.grad.dtype == flambeau.float16:
                         raise ValueError("Attempting to unscale FP16 gradients.")
-                    where = p.grad.device
-                    if where not in factors:
-                        factors[where] = factor.to(where)
-                    p.grad.mul_(factors[where])
-                    finite.setdefault(where, []).append(flambeau.isfinite(p.grad).all())
-        note["overflow"] = [flambeau.stack(f).all().logical_not() for f in finite.values()]
+                    lists.setdefault((p.grad.device, p.grad.dtype), []).append(p.grad)
+            note["overflow"] = [
+                _unscale(grads, factor.to(where)) for (where, _), grads in lists.items()
+            ]
         note["stage"] = _UNSCALED
 
     def step(self, optimizer, *args, **kwargs):

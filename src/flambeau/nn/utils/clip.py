@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import flambeau as fb
-from flambeau import Tensor
+from flambeau import _C, Tensor
 
 from ..functional._common import vector_norm
 
@@ -25,9 +25,11 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     with fb.no_grad():
         if not tensors:
             return fb.tensor(0.0)
-        device = tensors[0].device
-        norms = [vector_norm(t, norm_type).to(device) for t in tensors]
-        total = vector_norm(fb.stack(norms), norm_type)
+        total = _C._list_norm(tensors) if norm_type == 2 else None
+        if total is None:  # not alike, or not on a GPU
+            device = tensors[0].device
+            norms = [vector_norm(t, norm_type).to(device) for t in tensors]
+            total = vector_norm(fb.stack(norms), norm_type)
         if error_if_nonfinite and not bool(fb.isfinite(total)):
             raise RuntimeError(
                 f"The total norm of order {norm_type} for gradients from `parameters` is "
@@ -42,8 +44,9 @@ def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     grads = [p.grad for p in _list(parameters) if p.grad is not None]
     with fb.no_grad():
         factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-        for grad in grads:
-            grad.mul_(factor.to(grad.device))
+        if not _C._list_scale_(grads, factor):
+            for grad in grads:
+                grad.mul_(factor.to(grad.device))
 
 
 def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None):
