@@ -115,7 +115,8 @@ void put(const Tensor& near, const Tensor& far, const Tensor& index, const Reach
          watch(device, r.op), w);
 }
 
-void add_offsets(const Tensor& sum, const Tensor& index, int64_t size, int64_t step, bool first) {
+void add_offsets(const char* op, const Tensor& sum, const Tensor& index, int64_t size, int64_t step,
+                 bool first) {
   if (sum.numel() == 0) return;
   int device = sum.device().index;
   StridedLoop l;
@@ -123,10 +124,10 @@ void add_offsets(const Tensor& sum, const Tensor& index, int64_t size, int64_t s
   l.add(nullptr, expanded_bytes(index, sum.shape()));
   l.prepare(sum.shape());
   Walk w;
-  fill_walk(w, l, "index");
+  fill_walk(w, l, op);
   Kernel& k = kernel(device, "indexing", "add_offsets", definitions("char", l, true));
   launch(k, device, blocks_for(device, l.numel), {256}, 0, address(sum), address(index), l.numel,
-         step, size, int(first), watch(device, "index"), w);
+         step, size, int(first), watch(device, op), w);
 }
 
 // Masks ----------------------------------------------------------------------------------------

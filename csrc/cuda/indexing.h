@@ -24,7 +24,8 @@ void put(const Tensor& near, const Tensor& far, const Tensor& index, const Reach
 bool can_combine(DType t, Combine how);
 
 // sum (contiguous) = or += index * step, index expanded to sum's shape, negative ones from the end.
-void add_offsets(const Tensor& sum, const Tensor& index, int64_t size, int64_t step, bool first);
+void add_offsets(const char* op, const Tensor& sum, const Tensor& index, int64_t size, int64_t step,
+                 bool first);
 
 // Linear positions of the true elements of a contiguous mask; waits for their number.
 Tensor positions(const Tensor& mask);

@@ -14,15 +14,16 @@ namespace {
 
 constexpr int64_t kShort = 2048, kFewest = 512;
 
-void sort_short(const Tensor& x, bool descending, const Tensor& values, const Tensor& places) {
+void sort_short(const Tensor& x, bool descending, const Tensor& from, const Tensor& values,
+                const Tensor& places) {
   int device = x.device().index;
   int64_t rows = x.shape()[0], n = x.shape()[1];
   int width = std::max(2, int(std::bit_ceil(uint64_t(n)))), span = std::max(width, int(kFewest));
   size_t key = x.itemsize() == 8 ? 8 : 4;
   Kernel& k = kernel(device, "sort", "sort_short", define_type("FB_T", x.dtype()));
   launch(k, device, {ceil_div(rows, span / width)}, {256}, size_t(span) * (key + 2), address(x),
-         rows, int(n), width, span, int(values.shape()[1]), int(descending), address(values),
-         address(places));
+         rows, int(n), width, span, int(values.shape()[1]), int(descending),
+         from.defined() ? address(from) : Pointer(0), address(values), address(places));
 }
 
 // A pass for each byte of the elements, between the result and temporaries.
@@ -61,12 +62,28 @@ void sort_long(const Tensor& x, bool descending, const Tensor& values, const Ten
   }
 }
 
+// The best are collected, and only they are sorted.
+void select_best(const Tensor& x, bool descending, const Tensor& values, const Tensor& places) {
+  int device = x.device().index;
+  int64_t rows = x.shape()[0], keep = values.shape()[1];
+  Tensor best = empty({rows, keep}, x.dtype(), x.device());
+  Tensor at = empty({rows, keep}, DType::U32, x.device());
+  launch(kernel(device, "topk", "topk", define_type("FB_T", x.dtype())), device, {rows}, {1024}, 0,
+         address(x), x.shape()[1], unsigned(keep), int(descending), address(best), address(at));
+  sort_short(best, descending, at, values, places);
+}
+
 } // namespace
 
 void sort_rows(const Tensor& x, bool descending, const Tensor& values, const Tensor& places) {
   if (values.numel() == 0) return;
-  bool fits = x.shape()[1] <= kShort;
-  fits ? sort_short(x, descending, values, places) : sort_long(x, descending, values, places);
+  int64_t rows = x.shape()[0], n = x.shape()[1], keep = values.shape()[1];
+  if (n <= kShort) return sort_short(x, descending, Tensor(), values, places);
+  // A block for each row is worth its while when there are many, or the row is not long.
+  constexpr int64_t kManyRows = 32, kNotLong = 16384;
+  if (keep <= kShort / 2 && (rows >= kManyRows || n <= kNotLong))
+    return select_best(x, descending, values, places);
+  sort_long(x, descending, values, places);
 }
 
 void pick_rank(const Tensor& x, Rank rank, int64_t k, const Tensor& value, const Tensor& place) {

@@ -97,9 +97,9 @@ Tensors spread(const Tensor& t, const Tensors& in) {
   return without_masks(t, flat);
 }
 
-void find_offsets(const Tensor& t, const Tensors& idx, Plan& p) {
+void find_offsets(const Tensor& t, const Tensors& idx, Plan& p, const char* op) {
   for (int64_t d : p.dims)
-    FB_CHECK_INDEX(t.shape()[int(d)] || !numel_of(p.index_shape), "index: dimension ", d, " of ",
+    FB_CHECK_INDEX(t.shape()[int(d)] || !numel_of(p.index_shape), op, "(): dimension ", d, " of ",
                    describe(t), " has no elements for an index to name");
   if (p.dims.size() == 1) {
     p.only = idx[size_t(p.dims[0])];
@@ -108,11 +108,11 @@ void find_offsets(const Tensor& t, const Tensors& idx, Plan& p) {
   p.offsets = p.dims.empty() ? zeros(p.index_shape, DType::I64, t.device())
                              : empty(p.index_shape, DType::I64, t.device());
   for (int64_t d : p.dims)
-    cuda::add_offsets(p.offsets, idx[size_t(d)], t.shape()[int(d)], t.strides()[int(d)],
+    cuda::add_offsets(op, p.offsets, idx[size_t(d)], t.shape()[int(d)], t.strides()[int(d)],
                       d == p.dims[0]);
 }
 
-Plan make_plan(const Tensor& t, const Tensors& raw) {
+Plan make_plan(const Tensor& t, const Tensors& raw, const char* op = "index") {
   NoGrad off;
   Tensors idx = spread(t, raw);
   FB_CHECK_INDEX(int(idx.size()) <= t.dim(), "too many indices for tensor of dimension ", t.dim(),
@@ -150,7 +150,7 @@ Plan make_plan(const Tensor& t, const Tensors& raw) {
   for (const Tensor& i : idx) known = known && !(i.defined() && i.is_meta());
   if (!known) return p; // shapes only
   if (t.is_cuda()) {
-    find_offsets(t, idx, p);
+    find_offsets(t, idx, p, op);
     return p;
   }
   p.offsets = zeros(p.index_shape, DType::I64);
@@ -333,7 +333,7 @@ struct IndexBackward final : OpOf<IndexBackward> {
   }
   void cuda(const Inputs& in, Outputs& out) override {
     fill_(out[0], Scalar(0));
-    scatter_on_gpu(name(), out[0], make_plan(out[0], indices), in[0], true);
+    scatter_on_gpu(name(), out[0], make_plan(out[0], indices, name()), in[0], true);
   }
   Grads vjp(const Saved&, const Grads& g) override { return {index(g[0], indices)}; }
 };
@@ -358,7 +358,7 @@ struct IndexPut final : OpOf<IndexPut> {
   void cuda(const Inputs& in, Outputs& out) override {
     NoGrad off;
     copy_values(out[0], in[0]);
-    Plan p = make_plan(out[0], indices);
+    Plan p = make_plan(out[0], indices, name());
     scatter_on_gpu(name(), out[0], p, expand(in[1], result_shape(out[0], p)), accumulate);
   }
   Grads vjp(const Saved& s, const Grads& g) override {
@@ -416,7 +416,7 @@ void index_put_(const Tensor& t, const Tensors& given, const Tensor& values, boo
     if (fill_by_mask(t, given, v)) return record_inplace(t, Tensor());
   }
   Tensors indices = kept(t, given);
-  Plan p = make_plan(t, indices);
+  Plan p = make_plan(t, indices, "index_put_");
   Dims shape = result_shape(t, p);
   while (v.dim() > shape.size() && v.shape()[0] == 1) v = select(v, 0, 0);
   bool fits = false;

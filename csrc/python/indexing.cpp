@@ -163,7 +163,10 @@ void set_item(const Tensor& self, PyObject* key, PyObject* value) {
   check_inplace(self, "__setitem__");
   Indexed r = resolve(self, key);
   Tensor v = is_tensor(value) ? tensor_of(value) : operand_from(value);
-  if (!v.defined()) v = tensor_from_data(value, {}, {}, true);
+  if (!v.defined()) { // lists and arrays follow self to its GPU
+    v = tensor_from_data(value, {}, {}, true);
+    if (self.is_cuda()) v = move_to(v, self.device(), v.dtype());
+  }
   if (!r.has_advanced) {
     // Leading dimensions of size 1 that broadcasting would not drop are dropped, as NumPy does.
     while (v.dim() > r.view.dim() && v.shape()[0] == 1) v = select(v, 0, 0);

@@ -6,10 +6,10 @@ typedef FB_T T;
 typedef KeyOf<T> K;
 
 // width: the power of two that holds a row of n; span: the elements of a block, a multiple of it;
-// down: the largest first.
+// down: the largest first; from: what stands for the places, if not null.
 extern "C" __global__ void __launch_bounds__(256)
-    sort_short(const T* x, i64 rows, int n, int width, int span, int keep, int down, T* values,
-               i64* places) {
+    sort_short(const T* x, i64 rows, int n, int width, int span, int keep, int down,
+               const unsigned* from, T* values, i64* places) {
   extern __shared__ unsigned long long memory[];
   K* key = (K*)memory;
   unsigned short* place = (unsigned short*)(key + span);
@@ -45,6 +45,6 @@ extern "C" __global__ void __launch_bounds__(256)
     const i64 r = row + e / width;
     if (r >= rows || c >= keep) continue;
     values[r * keep + c] = x[r * n + place[e]];
-    places[r * keep + c] = place[e];
+    places[r * keep + c] = from ? from[r * n + place[e]] : place[e];
   }
 }
