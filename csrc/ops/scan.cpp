@@ -5,6 +5,7 @@
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cuda/scan.h"
 #include "reduce_ops.h"
 
 namespace flambeau {
@@ -201,6 +202,12 @@ struct ScanOp final : OpOf<ScanOp> {
     }
     if (c != out) copy_values(y[0], r);
   }
+  void cuda(const Inputs& in, Outputs& y) override {
+    NoGrad off;
+    static const char* const folds[] = {"ScanSum", "ScanProd", "ScanLogSumExp"};
+    DType c = is_integral(out) ? DType::I64 : compute_type(out);
+    cuda::scan(folds[int(kind)], c, contiguous(in[0]), dim, y[0]);
+  }
   Saves saves(const Inputs&) const override { return kind == Scan::Sum ? Saves{} : Saves{1, 1}; }
   Grads vjp(const Saved& s, const Grads& g) override {
     Tensor d;
@@ -271,6 +278,11 @@ struct ExtremeScan final : OpOf<ExtremeScan> {
       }
     });
     if (!y.is(out[0])) copy_values(out[0], y);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    cuda::scan(largest ? "ScanMax" : "ScanMin", compute_type(in[0].dtype()), contiguous(in[0]), dim,
+               out[0], out[1]);
   }
   Saves saves(const Inputs&) const override { return {0, 2}; }
   uint32_t not_differentiable() const override { return 2; }

@@ -8,7 +8,7 @@ struct alignas(sizeof(E) * N) Pack {
   E v[N];
 };
 
-enum { kDown, kUp, kXor };
+enum { kDown, kUp, kXor, kFrom }; // kFrom: from that lane
 template<int how, class A>
 __forceinline__ A shuffle(A value, int distance, int width) {
   constexpr int kWords = (sizeof(A) + 3) / 4;
@@ -16,9 +16,10 @@ __forceinline__ A shuffle(A value, int distance, int width) {
   memcpy(w, &value, sizeof(A));
 #pragma unroll
   for (int k = 0; k < kWords; ++k)
-    w[k] = how == kDown ? __shfl_down_sync(~0u, w[k], distance, width)
-           : how == kUp ? __shfl_up_sync(~0u, w[k], distance, width)
-                        : __shfl_xor_sync(~0u, w[k], distance, width);
+    w[k] = how == kDown  ? __shfl_down_sync(~0u, w[k], distance, width)
+           : how == kUp  ? __shfl_up_sync(~0u, w[k], distance, width)
+           : how == kXor ? __shfl_xor_sync(~0u, w[k], distance, width)
+                         : __shfl_sync(~0u, w[k], distance, width);
   memcpy(&value, w, sizeof(A));
   return value;
 }
