@@ -165,8 +165,15 @@ def differentiated(f, *tensors):
     return [y.detach(), *(t.grad for t in leaves)]
 
 
+@pytest.fixture
+def exact_convolutions():
+    fb._C._cuda_setting("conv_tf32", 0)
+    yield
+    fb._C._cuda_setting("conv_tf32", 1)
+
+
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_convolution(engine, name):
+def test_convolution(engine, exact_convolutions, name):
     nd, x, w, arguments = CONVOLUTIONS[name]
     function = getattr(F, f"conv{nd}d")
     arrays = values(x, "float64"), values(w, "float64", 1), values(w[:1], "float64", 2)
@@ -181,6 +188,15 @@ def test_convolution(engine, name):
             want = differentiated(call, *(t.cpu().double() for t in inputs))
         for got, expected in zip(differentiated(call, *inputs), want, strict=True):
             close(as_array(got), expected.numpy(), dtype, 400)
+
+
+def test_convolutions_use_tf32_unless_told_otherwise(engine):
+    x, w = values((1, 8, 6, 6), "float32"), values((4, 8, 3, 3), "float32", 1)
+    want = F.conv2d(fb.tensor(x), fb.tensor(w)).numpy()
+    error = np.abs(as_array(F.conv2d(on_gpu(x, "float32"), on_gpu(w, "float32"))) - want).max()
+    assert error < 0.02
+    if SIMULATED:  # cuBLAS may, but need not
+        assert (error > 1e-4) == (engine == "cublas")
 
 
 def test_convolution_of_other_layouts_and_types(engine):

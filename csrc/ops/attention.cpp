@@ -47,11 +47,11 @@ Tensor weights(const Tensor& q, const Tensor& k, const Tensor& mask, bool causal
     NoGrad off;
     dead = eq(amax(scores, {-1}, true), number(-INFINITY));
   }
-  Tensor w = softmax(scores, -1);
   // A look at the values would wait for a GPU.
-  if (dead.defined() && !dead.is_meta() && (dead.is_cuda() || item(any(dead)).i))
-    w = where(dead, zeros({}, w.dtype()), w);
-  return w;
+  bool any_dead = dead.defined() && !dead.is_meta() && (dead.is_cuda() || item(any(dead)).i);
+  if (!any_dead) return softmax(scores, -1);
+  Tensor zero = zeros({}, scores.dtype()); // before too: a gradient through NaN would be one
+  return where(dead, zero, softmax(where(dead, zero, scores), -1));
 }
 
 // The whole in one kernel, where cuda::attention_takes the inputs; the derivative computes the
