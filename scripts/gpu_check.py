@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import os
 import pathlib
 import subprocess
 import sys
@@ -99,7 +100,10 @@ def machine():
 
 def report(path, logs):
     """One page from the logs of the steps."""
-    lines = ["# Report of scripts/gpu_check.sh", "", *machine(), "", "## Steps", ""]
+    lines = ["# Report of scripts/gpu_check.sh", "", *machine(), ""]
+    if os.environ.get("FLAMBEAU_CUDA_LIBS"):
+        lines += ["**A rehearsal on the simulated GPU: the times below say nothing.**", ""]
+    lines += ["## Steps", ""]
     lines += ["| step | result | seconds | last line |", "|---|---|---|---|"]
     for entry in (logs / "steps").read_text().splitlines():
         name, code, seconds = entry.split()

@@ -131,7 +131,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
 
         warnings.warn(
             "reduction='mean' averages over all elements: use 'batchmean' for the divergence",
-            stacklevel=2,
+            stacklevel=3,
         )
     return reduce_loss(loss, reduction)
 
