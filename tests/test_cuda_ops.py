@@ -4,11 +4,12 @@ import os
 
 import pytest
 
-from cuda_support import DEVICE, SIMULATED, needs_cuda
+from cuda_support import DEVICE, SIMULATED, exact_products, needs_cuda, recover  # noqa: F401
 from op_specs import REGISTRY, check, gradients
 
-pytestmark = needs_cuda
-ROWS = list(REGISTRY.values())
+pytestmark = [needs_cuda, pytest.mark.usefixtures("exact_products")]
+# .numpy() is for the host alone
+ROWS = [r for r in REGISTRY.values() if r.key != "tensor_numpy"]
 
 
 # One dtype of each kind; every formula is compiled for all dtypes in test_cuda_formulas.py, and a
@@ -37,6 +38,7 @@ def test_gradient(row):
     gradients.check_device(row, DEVICE)
 
 
+@pytest.mark.skipif(not SIMULATED, reason="a failed kernel ends a real GPU's context")
 @rows(lambda r: r.error is not None)
 def test_error(row):
-    check.check_error(row, DEVICE)
+    check.check_error(row, DEVICE, recover)
