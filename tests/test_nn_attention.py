@@ -120,6 +120,16 @@ def layer_norm(x):
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
 
 
+def test_a_row_that_attends_to_nothing_has_no_gradient(rng):
+    q, k, v = (fb.tensor(rng.standard_normal((2, n, 4)), requires_grad=True) for n in (3, 5, 5))
+    keep = fb.ones(3, 5, dtype=fb.bool)
+    keep[1] = False
+    y = fb.nn.functional.scaled_dot_product_attention(q, k, v, keep)
+    y.sum().backward()
+    assert not y[:, 1].any() and not q.grad[:, 1].any()
+    assert q.grad[:, 0].all() and k.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_encoder_layer(norm_first, rng):
     m = nn.TransformerEncoderLayer(
