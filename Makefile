@@ -32,7 +32,7 @@ test-python: $(VENV)/.installed-test
 
 # The GPU tests on the simulated driver: real kernels, compiled by the real NVRTC, run on the CPU.
 test-cuda: $(VENV)/.installed-test
-	FLAMBEAU_CUDA_LIBS="$$($(PY) tests/cudasim/build.py)" FLAMBEAU_CUDA_JIT=ptx \
+	FLAMBEAU_CUDA_LIBS="$$($(PY) tests/cudasim/build.py)" FLAMBEAU_CUDA_JIT=ptx CUDASIM_DEVICES=2 \
 	FLAMBEAU_CACHE_DIR=$(abspath build/cuda-cache) \
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m cuda $(PYTEST_ARGS)
 

@@ -15,7 +15,7 @@ struct PinnedBlock {
   bool live = false;
   std::vector<Handle> events;
 };
-std::mutex& mutex = *new std::mutex; // never destroyed: tensors may outlive statics
+std::mutex& mutex = *new std::mutex;              // never destroyed: tensors may outlive statics
 auto& blocks = *new std::map<char*, PinnedBlock>; // by address
 
 std::map<char*, PinnedBlock>::iterator block_of(const void* p) {

@@ -52,7 +52,7 @@ void copy_values(const Tensor& dst, const Tensor& src, bool non_blocking = false
 Tensor copy_(const Tensor& dst, const Tensor& src, bool non_blocking = false); // with autograd
 Tensor move_to(const Tensor& t, Device device, DType dtype, bool non_blocking = false);
 Tensor on_host(const Tensor& t); // itself, or a copy in the host's memory; no autograd
-Tensor clone(const Tensor& t); // keeps dense strides
+Tensor clone(const Tensor& t);   // keeps dense strides
 Tensor contiguous(const Tensor& t);
 Tensor restride(const Tensor& t, const Dims& strides); // the same values at given strides
 Tensor to_dtype(const Tensor& t, DType dtype);

@@ -369,7 +369,8 @@ def check_error(spec: OpSpec, device="cpu", recover=lambda error: False):
                 continue
             if bad.word and bad.word.lower() not in str(e).lower():
                 report.add(bad.call, f"text lacks {bad.word!r}: {e}"[:300])
-            if MODULE != "torch" and not names_an_op(spec, str(e)):
+            late = "a kernel on" in str(e)  # raised at a wait, by when the op is long past
+            if MODULE != "torch" and not late and not names_an_op(spec, str(e)):
                 report.add(bad.call, f"text does not name the op: {e}"[:300])
         else:
             report.add(bad.call, "did not raise")

@@ -197,7 +197,7 @@ def check_device(spec: OpSpec, device):
                 report.add(f"{dtype} {sample}", f"raised {type(e).__name__}: {e}"[:300])
                 continue
             for order, a, b in zip(("first", "second"), there, here):
-                for i, (x, y) in enumerate(zip(a, b, strict=True)):
+                for i, x in enumerate(a):
                     if str(x.device).split(":")[0] != device:
                         report.add(f"{order} {dtype} {sample}", f"gradient {i} is on {x.device}")
                 _compare(report, f"{order} {dtype} {sample}", a, [to_numpy(t) for t in b], 1e-3)

@@ -1,9 +1,9 @@
 // Scaled dot-product attention of 16-bit floats in one pass over the keys, by tensor cores: the
 // softmax is corrected as larger scores appear (Milakov and Gimelshein 2018; Dao et al. 2022).
 //
-// Defined in front: FB_T (f16, bf16) and FB_MMA, its name in instructions; FB_E, FB_EV, the sizes of
-// keys and values, rounded up to 16; FB_MASK: 0 none, 1 causal, 2 of bool (false: masked out), 3 of
-// FB_T, to be added.
+// Defined in front: FB_T (f16, bf16) and FB_MMA, its name in instructions; FB_E, FB_EV, the sizes
+// of keys and values, rounded up to 16; FB_MASK: 0 none, 1 causal, 2 of bool (false: masked out),
+// 3 of FB_T, to be added.
 //! needs: types.cuh
 
 constexpr int kThreads = 256, kRows = 128, kKeys = 64; // of a block, of a step
@@ -71,7 +71,8 @@ __device__ __forceinline__ void load_values(uint32_t (*tile)[FB_EV + 8], const F
 }
 
 // A score in powers of 2, masked.
-__device__ __forceinline__ float masked(const Attention& g, float s, i64 mask_row, int row, int key) {
+__device__ __forceinline__ float masked(const Attention& g, float s, i64 mask_row, int row,
+                                        int key) {
   s *= g.scale;
   if (key >= g.keys) return -INFINITY;
 #if FB_MASK == 1
@@ -172,6 +173,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, FB_E + FB_EV > 128 ? 1 : 
     FB_T* to = g.out + (plane * g.rows + row[r]) * g.ev + at * 2;
 #pragma unroll
     for (int n = 0; n < FB_EV / 8; ++n)
-      if (n * 8 < g.ev) *(uint32_t*)(to + n * 8) = pair(out[n][2 * r] * share, out[n][2 * r + 1] * share);
+      if (n * 8 < g.ev)
+        *(uint32_t*)(to + n * 8) = pair(out[n][2 * r] * share, out[n][2 * r + 1] * share);
   }
 }
