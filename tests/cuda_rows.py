@@ -129,8 +129,8 @@ def find_nvrtc():
     return None
 
 
-def compile_text(lib, text, options=OPTIONS):
-    """PTX of a program, and the compiler's log; no PTX where it does not compile."""
+def compile_text(lib, text, options=OPTIONS, kind="PTX"):
+    """PTX or CUBIN of a program, and the compiler's log; None where it does not compile."""
     handle, size = ctypes.c_void_p(), ctypes.c_size_t()
     assert (
         lib.nvrtcCreateProgram(ctypes.byref(handle), text.encode(), b"rows.cu", 0, None, None) == 0
@@ -142,9 +142,9 @@ def compile_text(lib, text, options=OPTIONS):
         getattr(lib, f"nvrtcGet{what}Size")(handle, ctypes.byref(size))
         buffer = ctypes.create_string_buffer(size.value)
         getattr(lib, f"nvrtcGet{what}")(handle, buffer)
-        return buffer.value.decode()
+        return buffer.raw if what == "CUBIN" else buffer.value.decode()
 
     log = fetch("ProgramLog").strip()
-    ptx = fetch("PTX") if code == 0 else None
+    result = fetch(kind) if code == 0 else None
     lib.nvrtcDestroyProgram(ctypes.byref(handle))
-    return ptx, log
+    return result, log
