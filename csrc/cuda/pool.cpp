@@ -272,6 +272,7 @@ void* allocate(int device, size_t n) {
   if (pooling()) {
     b = find_block(p, device, rounded(n), stream, private_pool[size_t(device)].get());
   } else {
+    n = (n + 3) / 4 * 4; // atomics on small elements swap the word that holds them
     b = new Block{0, n, stream, nullptr, false, false, nullptr, nullptr, {}};
     try {
       b->address = take(p, device, n);
