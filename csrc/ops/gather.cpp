@@ -429,7 +429,7 @@ Tensor masked_select(const Tensor& t, const Tensor& mask) {
 Tensor take(const Tensor& t, const Tensor& idx) {
   FB_CHECK(idx.dtype() == DType::I64, "take(): Expected a long tensor for index, but got ",
            idx.dtype());
-  return index(reshape(t, {-1}), {idx});
+  return index(reshape(t, {-1}), {idx}, "take");
 }
 Tensor index_fill(const Tensor& t, int64_t dim, const Tensor& idx, const Tensor& v) {
   FB_CHECK(v.dim() == 0,

@@ -308,15 +308,14 @@ void scatter_on_gpu(const char* op, const Tensor& t, const Plan& p, const Tensor
 struct Index final : OpOf<Index> {
   Tensors indices;
   Dims shape; // of the source
+  const char* caller = "index";
   const char* name() const override { return "index"; }
   Specs infer(const Inputs& in) override {
-    plan = make_plan(in[0], indices);
+    plan = make_plan(in[0], indices, caller);
     return {{result_shape(in[0], plan), in[0].dtype()}};
   }
   void cpu(const Inputs& in, Outputs& out) override { gather_slices(in[0], plan, out[0]); }
-  void cuda(const Inputs& in, Outputs& out) override {
-    gather_on_gpu("index", in[0], plan, out[0]);
-  }
+  void cuda(const Inputs& in, Outputs& out) override { gather_on_gpu(caller, in[0], plan, out[0]); }
   Grads vjp(const Saved&, const Grads& g) override;
   Plan plan;
 };
@@ -386,8 +385,9 @@ static Tensors kept(const Tensor& t, const Tensors& indices) {
   return t.is_cuda() ? spread(t, indices) : indices;
 }
 
-Tensor index(const Tensor& t, const Tensors& indices) {
+Tensor index(const Tensor& t, const Tensors& indices, const char* caller) {
   Index op;
+  op.caller = caller;
   op.indices = kept(t, indices);
   op.shape = t.shape();
   return apply(std::move(op), {t});

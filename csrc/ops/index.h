@@ -5,8 +5,8 @@
 namespace flambeau {
 
 // One entry per dimension of t from the first; undefined entries are full slices. Bool and uint8
-// entries are masks over as many dimensions as they have.
-Tensor index(const Tensor& t, const Tensors& indices);
+// entries are masks over as many dimensions as they have. op: who asks, for errors.
+Tensor index(const Tensor& t, const Tensors& indices, const char* op = "index");
 // t[indices] = values (or +=), in place with autograd.
 void index_put_(const Tensor& t, const Tensors& indices, const Tensor& values, bool accumulate);
 Tensor nonzero(const Tensor& t);    // [count, dim] of int64
