@@ -33,6 +33,7 @@ struct ElemOp final : OpOf<ElemOp> {
   const char* name() const override { return row->name; }
   Specs infer(const Inputs&) override { return {}; }
   void cpu(const Inputs&, Outputs&) override {}
+  void cuda(const Inputs&, Outputs&) override {}
   Saves saves(const Inputs& in) const override {
     uint32_t all = (1u << row->arity) - 1;
     switch (row->keep) {

@@ -23,11 +23,6 @@ Grads Op::vjp(const Saved&, const Grads&) {
   FB_NOT_IMPLEMENTED("derivative for ", name(), " is not implemented");
 }
 
-void Op::cuda(const Inputs& in, Outputs&) {
-  FB_NOT_IMPLEMENTED(name(), " has no kernel for a GPU yet (input on ", in[0].device(),
-                     "): call .cpu() on its inputs");
-}
-
 std::string backward_name(const char* op) {
   std::string s;
   bool up = true;

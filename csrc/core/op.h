@@ -36,7 +36,7 @@ struct Op {
   virtual Specs infer(const Inputs& in) = 0;
   virtual void cpu(const Inputs& in, Outputs& out) = 0;
   // All inputs with dimensions, and all outputs, are on one GPU.
-  virtual void cuda(const Inputs& in, Outputs& out);
+  virtual void cuda(const Inputs& in, Outputs& out) = 0;
   virtual Saves saves(const Inputs&) const { return {}; }
   // Gradients of the inputs from those of the outputs, written with ops.
   virtual Grads vjp(const Saved&, const Grads&);

@@ -99,6 +99,7 @@ struct Move final : OpOf<Move> {
   const char* name() const override { return "to_copy"; }
   Specs infer(const Inputs&) override { return {}; }
   void cpu(const Inputs&, Outputs&) override {}
+  void cuda(const Inputs&, Outputs&) override {}
   Grads vjp(const Saved&, const Grads& g) override {
     return {
         move_to(g[0], from, is_complex(g[0].dtype()) && !is_complex(dtype) ? g[0].dtype() : dtype)};
@@ -112,6 +113,7 @@ struct CopyInto final : OpOf<CopyInto> {
   const char* name() const override { return "copy_"; }
   Specs infer(const Inputs&) override { return {}; }
   void cpu(const Inputs&, Outputs&) override {}
+  void cuda(const Inputs&, Outputs&) override {}
   Grads vjp(const Saved&, const Grads& g) override {
     return {g[0].device() == from ? g[0] : move_to(g[0], from, g[0].dtype())};
   }

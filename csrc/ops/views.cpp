@@ -23,6 +23,7 @@ struct View final : OpOf<View> {
   const char* name() const override { return label; }
   Specs infer(const Inputs&) override { return {}; }
   void cpu(const Inputs&, Outputs&) override {}
+  void cuda(const Inputs&, Outputs&) override {}
   Grads vjp(const Saved&, const Grads& g) override { return {back(g[0], shape, a, b)}; }
 };
 
@@ -138,6 +139,7 @@ struct AsStrided final : OpOf<AsStrided> {
   const char* name() const override { return "as_strided"; }
   Specs infer(const Inputs&) override { return {}; }
   void cpu(const Inputs&, Outputs&) override {}
+  void cuda(const Inputs&, Outputs&) override {}
   Grads vjp(const Saved&, const Grads& g) override {
     AsStridedBackward back;
     back.base_shape = base_shape;
@@ -579,12 +581,14 @@ struct ViewAsReal final : OpOf<ViewAsReal> {
   const char* name() const override { return "view_as_real"; }
   Specs infer(const Inputs&) override { return {}; }
   void cpu(const Inputs&, Outputs&) override {}
+  void cuda(const Inputs&, Outputs&) override {}
   Grads vjp(const Saved&, const Grads& g) override { return {view_as_complex(contiguous(g[0]))}; }
 };
 struct ViewAsComplex final : OpOf<ViewAsComplex> {
   const char* name() const override { return "view_as_complex"; }
   Specs infer(const Inputs&) override { return {}; }
   void cpu(const Inputs&, Outputs&) override {}
+  void cuda(const Inputs&, Outputs&) override {}
   Grads vjp(const Saved&, const Grads& g) override { return {view_as_real(g[0])}; }
 };
 } // namespace
