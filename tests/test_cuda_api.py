@@ -1,6 +1,7 @@
 """flambeau.cuda: devices, streams, events, memory and graphs."""
 
 import gc
+import os
 import threading
 
 import numpy as np
@@ -157,6 +158,7 @@ def test_memory_is_counted():
     assert "held by tensors" in fb.cuda.memory_summary()
 
 
+@pytest.mark.skipif(os.environ.get("FLAMBEAU_CUDA_POOL") == "0", reason="nothing is cached")
 def test_memory_is_cached_and_given_back():
     x = fb.empty(30 << 20, dtype=fb.uint8, device=DEVICE)
     address = x.data_ptr()
@@ -183,6 +185,28 @@ def test_a_block_in_use_on_another_stream_is_not_reused():
     assert z.data_ptr() != address or not in_flight
     s.synchronize()
     assert host(y).min() == 2
+
+
+def test_blocks_freed_while_a_graph_is_recorded():
+    before, own = fb.ones(1 << 16, device=DEVICE), fb.cuda.Stream()
+    x = fb.full((1 << 16,), 2.0, device=DEVICE)
+    x.add(1).mul(2)
+    side, g = fb.cuda.Stream(), fb.cuda.CUDAGraph()
+    with fb.cuda.graph(g, stream=own):
+        del before  # of the common pool
+        y = x.add(1)
+        side.wait_stream(own)
+        with fb.cuda.stream(side):
+            z = y.mul(2)
+        y.record_stream(side)
+        del y  # in use on a stream that records
+        own.wait_stream(side)
+    for value in (2.0, 5.0):
+        x.fill_(value)
+        g.replay()
+        other = fb.zeros(1 << 16, device=DEVICE)
+        assert host(z).min() == host(z).max() == 2 * value + 2
+        assert not host(other).any()
 
 
 def test_out_of_memory():

@@ -33,6 +33,7 @@ struct Block {
   bool free = false, small = false;
   Block *before = nullptr, *after = nullptr; // in the same segment
   std::vector<Handle> users;                 // other streams with work on it
+  bool whole = false;                        // no part of a segment: goes back to the driver
 };
 
 struct BySize {
@@ -44,7 +45,7 @@ struct BySize {
   }
 };
 
-struct Pending { // freed, but another stream still works on it
+struct Pending { // freed, but another stream still works on it, or a graph is being recorded
   Block* block;
   std::vector<Handle> events;
 };
@@ -99,9 +100,41 @@ void put_back(DevicePool& p, Block* b) {
   p.free.insert(b);
 }
 
+bool records(Handle stream) {
+  int status = 0;
+  FB_CU(StreamIsCapturing, stream, &status);
+  return status != 0;
+}
+
+// An event for each stream that uses the block; none while one of them records a graph, whose
+// events nobody can ask about.
+void mark_uses(Pending& w) {
+  auto& users = w.block->users;
+  if (std::any_of(users.begin(), users.end(), records)) return;
+  for (Handle s : users) {
+    Handle e = nullptr;
+    constexpr unsigned kNoTiming = 2;
+    if (driver().EventCreate(&e, kNoTiming) != kSuccess) continue;
+    driver().EventRecord(e, s);
+    w.events.push_back(e);
+  }
+  users.clear();
+}
+
+// The block ends: to the free ones, or to the driver if it was got for one tensor.
+void recycle(DevicePool& p, Block* b) {
+  if (!b->whole) return put_back(p, b);
+  p.stats.reserved -= int64_t(b->size);
+  --p.stats.segments;
+  CaptureRelaxed relaxed; // another thread may be recording
+  driver().MemFree(b->address);
+  delete b;
+}
+
 void settle_pending(DevicePool& p, bool wait) {
   for (size_t i = 0; i < p.pending.size();) {
     Pending& w = p.pending[i];
+    if (!w.block->users.empty()) mark_uses(w);
     while (!w.events.empty()) {
       Handle e = w.events.back();
       int code = wait ? driver().EventSynchronize(e) : driver().EventQuery(e);
@@ -110,11 +143,11 @@ void settle_pending(DevicePool& p, bool wait) {
       FB_CU(EventDestroy, e);
       w.events.pop_back();
     }
-    if (!w.events.empty()) {
+    if (!w.events.empty() || !w.block->users.empty()) {
       ++i;
       continue;
     }
-    put_back(p, w.block);
+    recycle(p, w.block);
     p.pending[i] = std::move(p.pending.back());
     p.pending.pop_back();
   }
@@ -195,7 +228,8 @@ Pointer take(DevicePool& p, int device, size_t n) {
 void split(DevicePool& p, Block* b, size_t n) {
   size_t rest = b->size - n;
   if (b->small ? rest < kRound : rest <= kSmall) return;
-  auto* r = new Block{b->address + n, rest, b->stream, b->pool, true, b->small, b, b->after, {}};
+  auto* r =
+      new Block{b->address + n, rest, b->stream, b->pool, true, b->small, b, b->after, {}, false};
   if (b->after) b->after->before = r;
   b->after = r;
   b->size = n;
@@ -220,7 +254,7 @@ Block* find_block(DevicePool& p, int device, size_t n, Handle stream, const Priv
     p.free.erase(it);
   } else {
     size_t s = segment_size(n);
-    b = new Block{0, s, stream, pool, false, small, nullptr, nullptr, {}};
+    b = new Block{0, s, stream, pool, false, small, nullptr, nullptr, {}, false};
     try {
       b->address = take(p, device, s);
     } catch (...) {
@@ -269,11 +303,12 @@ void* allocate(int device, size_t n) {
   std::lock_guard lock(p.mutex);
   if (!p.pending.empty() && !is_capturing(device)) settle_pending(p, false);
   Block* b;
-  if (pooling()) {
-    b = find_block(p, device, rounded(n), stream, private_pool[size_t(device)].get());
+  const PrivatePool* own = private_pool[size_t(device)].get();
+  if (pooling() || own) { // a graph needs memory that outlives its tensors
+    b = find_block(p, device, rounded(n), stream, own);
   } else {
     n = (n + 3) / 4 * 4; // atomics on small elements swap the word that holds them
-    b = new Block{0, n, stream, nullptr, false, false, nullptr, nullptr, {}};
+    b = new Block{0, n, stream, nullptr, false, false, nullptr, nullptr, {}, true};
     try {
       b->address = take(p, device, n);
     } catch (...) {
@@ -306,23 +341,10 @@ void deallocate(int device, void* address) {
   if (!driver_problem().empty()) return;
   try {
     gpu(device);
-    if (!pooling()) {
-      p.stats.reserved -= int64_t(b->size);
-      --p.stats.segments;
-      driver().MemFree(b->address);
-      delete b;
-      return;
-    }
-    if (b->users.empty()) return put_back(p, b);
+    bool later = b->whole && is_capturing(device); // the driver frees nothing in a capture
+    if (b->users.empty() && !later) return recycle(p, b);
     Pending w{b, {}};
-    for (Handle s : b->users) {
-      Handle e = nullptr;
-      constexpr unsigned kNoTiming = 2;
-      if (driver().EventCreate(&e, kNoTiming) != kSuccess) continue;
-      driver().EventRecord(e, s);
-      w.events.push_back(e);
-    }
-    b->users.clear();
+    mark_uses(w);
     p.pending.push_back(std::move(w));
   } catch (const Error&) {
     // A forked child may not touch the driver; its parent's memory is not its to free.
