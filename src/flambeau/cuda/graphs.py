@@ -76,13 +76,14 @@ class CUDAGraph:
 class graph:
     """Context that records the work inside into a CUDAGraph, on a stream of its own."""
 
-    default_capture_stream = None
+    _streams = {}  # to record on where none is given, one a device
 
     def __init__(self, cuda_graph, pool=None, stream=None, capture_error_mode="global"):
         if stream is None:
-            if graph.default_capture_stream is None:
-                graph.default_capture_stream = Stream()
-            stream = graph.default_capture_stream
+            device = _C._cuda_current_device()
+            if device not in graph._streams:
+                graph._streams[device] = Stream()
+            stream = graph._streams[device]
         self.cuda_graph, self.pool, self.mode = cuda_graph, pool, capture_error_mode
         self.capture_stream = stream
         self._context = StreamContext(stream)
