@@ -2,6 +2,7 @@
 
     python examples/mnist.py              one epoch over 60,000 digits, then the test
     EPOCHS=5 python examples/mnist.py     five epochs
+    python examples/mnist.py --device cuda        on a GPU
 
 Pictures go to out/. The digits are in data/; were they missing, they would be downloaded.
 """
@@ -85,14 +86,14 @@ def load(root):
     return train, test
 
 
-def train_epoch(net, loader, optimizer, schedule, criterion, label):
+def train_epoch(net, loader, optimizer, schedule, criterion, label, device):
     """Go once over the data; return the loss of every batch."""
     net.train()
     losses, bar = [], Bar(len(loader.dataset), label)
     for images, labels in loader:
         optimizer.zero_grad()
-        output = net(images)
-        loss = criterion(output, labels)
+        output = net(images.to(device))
+        loss = criterion(output, labels.to(device))
         loss.backward()
         optimizer.step()
         schedule.step()
@@ -102,13 +103,13 @@ def train_epoch(net, loader, optimizer, schedule, criterion, label):
     return losses
 
 
-def evaluate(net, test):
+def evaluate(net, test, device):
     """Return (accuracy in percent, 10 x 10 table of truth against answer)."""
     net.eval()
     table = fb.zeros(10, 10, dtype=fb.int64)
     with fb.no_grad():
         for images, labels in DataLoader(test, batch_size=1000):
-            answers = net(images).argmax(1)
+            answers = net(images.to(device)).argmax(1).cpu()
             table += fb.bincount(labels * 10 + answers, minlength=100).view(10, 10)
     return 100.0 * table.diagonal().sum().item() / len(test), table
 
@@ -162,7 +163,7 @@ def draw(folder, train, losses, table, net):
     plt.ylabel("truth")
     finish("confusion.png")
 
-    filters = net.conv1.weight.detach()
+    filters = net.conv1.weight.detach().cpu()
     figure, axes = plt.subplots(2, 5, figsize=(6, 2.7))
     for axis, kernel in zip(axes.flat, filters):
         axis.imshow(kernel[0].numpy(), cmap="RdBu")
@@ -176,6 +177,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=int(os.environ.get("EPOCHS", 1)))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED", 0)))
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
     parser.add_argument("--data", default=os.path.join(HERE, "..", "data"))
     parser.add_argument("--out", default=os.path.join(HERE, "..", "out"))
     args = parser.parse_args()
@@ -186,7 +188,7 @@ def main():
     print(f"The first one, a {train.targets[0].item()}:", tuple(train.data[0].shape))
     loader = DataLoader(train, batch_size=64, shuffle=True)
 
-    net = Net()
+    net = Net().to(args.device)
     print(net)
     print(f"{sum(p.numel() for p in net.parameters()):,} parameters")
     criterion = nn.CrossEntropyLoss()
@@ -197,10 +199,10 @@ def main():
     losses, start = [], time.time()
     for epoch in range(args.epochs):
         label = f"epoch {epoch + 1}/{args.epochs}"
-        losses += train_epoch(net, loader, optimizer, schedule, criterion, label)
+        losses += train_epoch(net, loader, optimizer, schedule, criterion, label, args.device)
     print(f"Trained in {time.time() - start:.1f} s")
 
-    accuracy, table = evaluate(net, test)
+    accuracy, table = evaluate(net, test, args.device)
     print(f"Test accuracy: {accuracy:.2f} %")
     draw(os.path.normpath(args.out), train, losses, table, net)
 
