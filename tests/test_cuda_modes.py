@@ -21,7 +21,12 @@ MODES = {
     "no_pool": ({"FLAMBEAU_CUDA_POOL": "0"}, ""),
     "two_devices": ({"CUDASIM_DEVICES": "2"}, "device or gpu"),
 }
-FILES = ["test_cuda_api.py", "test_cuda_tensors.py", "test_cuda_devices.py"]
+FILES = [
+    "test_cuda_api.py",
+    "test_cuda_tensors.py",
+    "test_cuda_devices.py",
+    "test_cuda_indexing.py",
+]
 
 
 @pytest.mark.parametrize("mode", MODES)
