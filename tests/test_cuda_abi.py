@@ -142,7 +142,6 @@ CONSTANTS = {
         ("cuda/driver.h", "kMaxThreadsPerMultiprocessor"): ATTRIBUTE
         + "MAX_THREADS_PER_MULTIPROCESSOR",
         ("cuda/driver.h", "kMultiprocessors"): ATTRIBUTE + "MULTIPROCESSOR_COUNT",
-        ("cuda/driver.h", "kWarpSize"): ATTRIBUTE + "WARP_SIZE",
         ("cuda/driver.h", "kL2CacheBytes"): ATTRIBUTE + "L2_CACHE_SIZE",
         ("cuda/driver.h", "kIntegrated"): ATTRIBUTE + "INTEGRATED",
         ("cuda/driver.h", "kMajor"): ATTRIBUTE + "COMPUTE_CAPABILITY_MAJOR",

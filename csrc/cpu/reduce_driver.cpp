@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "../core/elementwise.h"
+#include "axes.h"
 #include "loops.h"
 #include "reduce_tables.h"
 
@@ -31,39 +32,14 @@ constexpr int64_t kGrain = 32768; // elements of a task
 constexpr int64_t kChunk = 65536; // elements of one part of a split reduction
 constexpr int64_t kBuffer = 2048; // elements converted at a time
 
-struct Axis {
-  int64_t size, in, out; // strides in bytes
-};
-using Axes = SmallVec<Axis, 6>;
-
-// Sorted by the input's strides, innermost first; neighbours merged; broadcast axes outermost.
-void tidy(Axes& a) {
-  auto inside = [](const Axis& x, const Axis& y) { return x.in && (!y.in || x.in < y.in); };
-  for (int i = 1; i < a.size(); ++i)
-    for (int j = i; j > 0 && inside(a[j], a[j - 1]); --j) std::swap(a[j], a[j - 1]);
-  Axes m;
-  for (const Axis& x : a) {
-    if (!m.empty() && x.in == m.back().in * m.back().size && x.out == m.back().out * m.back().size)
-      m.back().size *= x.size;
-    else
-      m.push_back(x);
-  }
-  a = m;
-}
-
-int64_t product(const Axes& a, int from = 0) {
-  int64_t n = 1;
-  for (int i = from; i < a.size(); ++i) n *= a[i].size;
-  return n;
-}
-
 // A position on the axes from `first` on, stepped in order.
 struct Walk {
-  const Axes& axes;
+  const AxisList& axes;
   int first;
   SmallVec<int64_t, 6> at;
   int64_t in = 0, out = 0;
-  Walk(const Axes& a, int first, int64_t index) : axes(a), first(first), at(a.size(), int64_t(0)) {
+  Walk(const AxisList& a, int first, int64_t index)
+      : axes(a), first(first), at(a.size(), int64_t(0)) {
     for (int d = first; d < a.size(); ++d) {
       at[d] = index % a[d].size;
       index /= a[d].size;
@@ -89,7 +65,7 @@ struct Reduction {
   char* out;
   DType in_type, out_type;
   double p;
-  Axes kept, red;
+  AxisList kept, red;
   int in_size, k_size;
   bool exact; // elements need no conversion
   CastKernel cast_in, cast_out;

@@ -43,12 +43,6 @@ struct CaptureRelaxed {
   int mode = 2;
 };
 
-struct DeviceGuard {
-  explicit DeviceGuard(int index) : before(current_device()) { set_device(index); }
-  ~DeviceGuard() { set_device(before); }
-  int before;
-};
-
 // Lets go of the GIL, when this thread holds it, while waiting for the GPU or the compiler.
 struct Waiting {
   Waiting();

@@ -31,7 +31,6 @@ using Handle = void*;               // contexts, streams, events, modules, funct
   X(MemAlloc, cuMemAlloc_v2, Pointer*, size_t)                                                    \
   X(MemFree, cuMemFree_v2, Pointer)                                                               \
   X(MemHostAlloc, cuMemHostAlloc, void**, size_t, unsigned)                                       \
-  X(MemFreeHost, cuMemFreeHost, void*)                                                            \
   X(MemcpyHtoDAsync, cuMemcpyHtoDAsync_v2, Pointer, const void*, size_t, Handle)                  \
   X(MemcpyDtoHAsync, cuMemcpyDtoHAsync_v2, void*, Pointer, size_t, Handle)                        \
   X(MemcpyDtoDAsync, cuMemcpyDtoDAsync_v2, Pointer, Pointer, size_t, Handle)                      \
@@ -39,7 +38,6 @@ using Handle = void*;               // contexts, streams, events, modules, funct
   X(MemsetD8Async, cuMemsetD8Async, Pointer, unsigned char, size_t, Handle)                       \
   X(PointerGetAttribute, cuPointerGetAttribute, void*, int, Pointer)                              \
   X(StreamCreateWithPriority, cuStreamCreateWithPriority, Handle*, unsigned, int)                 \
-  X(StreamDestroy, cuStreamDestroy_v2, Handle)                                                    \
   X(StreamSynchronize, cuStreamSynchronize, Handle)                                               \
   X(StreamQuery, cuStreamQuery, Handle)                                                           \
   X(StreamWaitEvent, cuStreamWaitEvent, Handle, Handle, unsigned)                                 \
@@ -50,9 +48,7 @@ using Handle = void*;               // contexts, streams, events, modules, funct
   X(EventSynchronize, cuEventSynchronize, Handle)                                                 \
   X(EventElapsedTime, cuEventElapsedTime, float*, Handle, Handle)                                 \
   X(ModuleLoadData, cuModuleLoadData, Handle*, const void*)                                       \
-  X(ModuleUnload, cuModuleUnload, Handle)                                                         \
   X(ModuleGetFunction, cuModuleGetFunction, Handle*, Handle, const char*)                         \
-  X(FuncSetAttribute, cuFuncSetAttribute, Handle, int, int)                                       \
   X(LaunchKernel, cuLaunchKernel, Handle, unsigned, unsigned, unsigned, unsigned, unsigned,       \
     unsigned, unsigned, Handle, void**, void**)                                                   \
   X(StreamBeginCapture, cuStreamBeginCapture_v2, Handle, int)                                     \
@@ -81,10 +77,8 @@ using Handle = void*;               // contexts, streams, events, modules, funct
 
 #define FB_CUBLAS_TABLE(X)                                                                        \
   X(Create, cublasCreate_v2, Handle*)                                                             \
-  X(Destroy, cublasDestroy_v2, Handle)                                                            \
   X(SetStream, cublasSetStream_v2, Handle, Handle)                                                \
   X(SetWorkspace, cublasSetWorkspace_v2, Handle, void*, size_t)                                   \
-  X(GetVersion, cublasGetVersion_v2, Handle, int*)                                                \
   X(GemmStridedBatchedEx, cublasGemmStridedBatchedEx, Handle, int, int, int, int, int,            \
     const void*, const void*, int, int, long long, const void*, int, int, long long, const void*, \
     void*, int, int, long long, int, int, int)
@@ -122,7 +116,6 @@ enum Result { kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNotReady = 600 }
 enum Attribute {
   kMaxThreadsPerMultiprocessor = 39,
   kMultiprocessors = 16,
-  kWarpSize = 10,
   kL2CacheBytes = 38,
   kIntegrated = 18,
   kMajor = 75,

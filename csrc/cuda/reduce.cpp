@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "../cpu/axes.h"
 #include "../ops/ops.h"
 #include "rows.h"
 #include "walk.h"
@@ -10,11 +11,6 @@
 namespace flambeau::cuda {
 
 namespace {
-
-struct Axis {
-  int64_t size, in, out; // strides in bytes and in elements
-};
-using AxisList = SmallVec<Axis, 6>;
 
 constexpr int kMostAxes = 24;
 struct Axes { // as in kernels/reduce.cuh
@@ -37,26 +33,6 @@ struct Plan {
   int pack = 1;
   Reduction g;
 };
-
-// Innermost first by the input's strides, neighbours merged, broadcast axes outermost.
-void tidy(AxisList& a) {
-  auto inside = [](const Axis& x, const Axis& y) { return x.in && (!y.in || x.in < y.in); };
-  for (int i = 1; i < a.size(); ++i)
-    for (int j = i; j > 0 && inside(a[j], a[j - 1]); --j) std::swap(a[j], a[j - 1]);
-  AxisList m;
-  for (const Axis& x : a) {
-    if (!m.empty() && x.in == m.back().in * m.back().size && x.out == m.back().out * m.back().size)
-      m.back().size *= x.size;
-    else
-      m.push_back(x);
-  }
-  a = m;
-}
-int64_t product(const AxisList& a) {
-  int64_t n = 1;
-  for (const Axis& x : a) n *= x.size;
-  return n;
-}
 
 void read_axes(Plan& plan, const Tensor& x, uint64_t mask) {
   int64_t step = 1;

@@ -1,9 +1,11 @@
-// Sums over the threads of a block of 256.
+// Sums over the threads of a block.
 //! needs: types.cuh
 
-// The sum of v over the threads before this one; total: over all. Ends with a barrier.
+// The sum of v over the threads before this one; total: over all. Ends with a barrier. kWarps: of
+// the block.
+template<int kWarps = 8>
 __forceinline__ unsigned block_exclusive(unsigned v, unsigned& total) {
-  __shared__ unsigned sums[8];
+  __shared__ unsigned sums[kWarps];
   const unsigned lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   unsigned s = v;
 #pragma unroll
@@ -16,7 +18,7 @@ __forceinline__ unsigned block_exclusive(unsigned v, unsigned& total) {
   unsigned before = 0;
   total = 0;
 #pragma unroll
-  for (unsigned k = 0; k < 8; ++k) {
+  for (unsigned k = 0; k < kWarps; ++k) {
     if (k < warp) before += sums[k];
     total += sums[k];
   }

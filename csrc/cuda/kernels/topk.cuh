@@ -1,34 +1,12 @@
 // The k best of each long row, in the order in which they stand there: the key of the k-th is
 // found a byte at a time from the top, then what is better is collected, and of its equals the
 // first. A block for each row. Defined in front: FB_T.
-//! needs: types.cuh sort_keys.cuh
+//! needs: types.cuh sort_keys.cuh block_scan.cuh
 
 typedef FB_T T;
 typedef KeyOf<T> K;
 
 constexpr int kThreads = 1024;
-
-// Sums of v (two counts, in the halves of the word) over the threads before; total: over all.
-__forceinline__ unsigned counts_before(unsigned v, unsigned& total) {
-  __shared__ unsigned sums[32];
-  const unsigned lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-  unsigned s = v;
-#pragma unroll
-  for (unsigned d = 1; d < 32; d *= 2) {
-    const unsigned u = __shfl_up_sync(~0u, s, d);
-    if (lane >= d) s += u;
-  }
-  if (lane == 31) sums[warp] = s;
-  __syncthreads();
-  unsigned before = 0;
-  total = 0;
-  for (unsigned k = 0; k < 32; ++k) {
-    before += k < warp ? sums[k] : 0;
-    total += sums[k];
-  }
-  __syncthreads();
-  return before + s - v;
-}
 
 extern "C" __global__ void __launch_bounds__(1024)
     topk(const T* rows, i64 n, unsigned k, int largest, T* value, unsigned* place) {
@@ -92,7 +70,9 @@ extern "C" __global__ void __launch_bounds__(1024)
       is_equal = key == limit;
     }
     unsigned total;
-    const unsigned before = counts_before(is_better | (unsigned)is_equal << 16, total);
+    // Two counts, in the halves of the word.
+    const unsigned both = is_better | (unsigned)is_equal << 16;
+    const unsigned before = block_exclusive<kThreads / 32>(both, total);
     const unsigned rank = equal + (before >> 16), earlier = rank < wanted ? rank : wanted;
     if (is_better || (is_equal && rank < wanted)) {
       const i64 to = blockIdx.x * (i64)k + better + (before & 0xffff) + earlier;
