@@ -20,7 +20,7 @@ CPP := $(shell find csrc tests/cpp tests/cudasim -name '*.cpp' -o -name '*.h' 2>
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-python test-cpp test-cuda lint format bench bench-quick parity sanitize stubs wheel clean
+.PHONY: demo test test-python test-cpp test-cuda lint format bench bench-check parity sanitize stubs wheel clean
 
 demo: $(VENV)/.installed-demo
 	$(PY) examples/mnist.py --epochs $(EPOCHS)
@@ -60,8 +60,9 @@ stubs: $(VENV)/.installed-lint
 bench: $(BENCH_VENV)/.installed
 	$(BENCH_PY) benchmarks/bench.py --write benchmarks/RESULTS.md
 
-bench-quick: $(BENCH_VENV)/.installed
-	$(BENCH_PY) benchmarks/bench.py --quick
+# Fails when a case is slower than its recorded floor; needs NumPy, not PyTorch.
+bench-check: $(VENV)/.installed-test
+	$(PY) benchmarks/check.py
 
 parity: $(BENCH_VENV)/.installed
 	$(BENCH_PY) parity/run.py --write docs/parity.md
@@ -95,6 +96,6 @@ $(BENCH_VENV)/.installed: $(VENV)/.tools $(SOURCES)
 	test -x $(BENCH_PY) || $(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_PY) -m pip install --quiet $(BUILD_TOOLS)
 	$(BENCH_PY) -m pip install --quiet $(TORCH_PIP_ARGS) $(TORCH)
-	$(BENCH_PY) -m pip install --quiet expecttest pytest hypothesis
+	$(BENCH_PY) -m pip install --quiet expecttest pytest hypothesis jax
 	PATH="$(abspath $(BENCH_VENV)/bin):$$PATH" $(BENCH_PY) -m pip install --quiet --no-build-isolation ".[demo]"
 	@touch $@

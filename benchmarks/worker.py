@@ -1,37 +1,48 @@
 """One side of the benchmark: a process that sets up and times cases on request over its pipes."""
 
+import gc
 import importlib
 import json
+import os
 import sys
 import time
 
 
+def load(name, threads):
+    """The library, with as many threads."""
+    if name == "jax" and threads == 1:
+        os.sched_setaffinity(0, {0})  # XLA has no reliable switch for the number of threads
+    m = importlib.import_module(name)
+    if name in ("flambeau", "torch"):
+        for sub in ("nn", "nn.functional", "optim", "utils.data"):
+            importlib.import_module(f"{name}.{sub}")
+        m.set_num_threads(threads)
+    return m
+
+
 def main():
-    """Reads ["make", case] or ["time", repeats] a line; answers each with one line of JSON."""
+    """Reads ["make", case], ["time", repeats] or ["drop", 0] a line; answers each with JSON."""
     name, threads = sys.argv[1], int(sys.argv[2])
     reply, sys.stdout = sys.stdout, sys.stderr
     from cases import CASES
 
-    m = importlib.import_module(name)
-    if name != "numpy":
-        for sub in ("nn", "nn.functional", "optim", "utils.data"):
-            importlib.import_module(f"{name}.{sub}")
-        m.set_num_threads(threads)
-    run = None
+    m, run = load(name, threads), None
     for line in sys.stdin:
         what, value = json.loads(line)
+        answer = 0.0
         try:
             if what == "make":
-                run = None
                 c = CASES[value]
-                run = (c.numpy if name == "numpy" else c.make)(m)
+                run = getattr(c, name if name in ("numpy", "jax") else "make")(m)
                 run()
-                answer = 0.0
-            else:
+            elif what == "time":
                 start = time.perf_counter()
                 for _ in range(value):
                     run()
                 answer = (time.perf_counter() - start) / value
+            else:
+                run = None
+                gc.collect()
         except Exception as e:
             answer = f"{type(e).__name__}: {e}"[:200]
         print(json.dumps(answer), file=reply, flush=True)
