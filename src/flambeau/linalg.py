@@ -28,7 +28,7 @@ from ._linalg_norms import (  # noqa: F401
     vecdot,
     vector_norm,
 )
-from ._linalg_seam import call, to_numpy, to_tensor
+from ._linalg_seam import call, per_matrix, to_numpy, to_tensor
 
 __all__ = [
     *"""LinAlgError cholesky cholesky_ex cond cross det diagonal eig eigh eigvals eigvalsh
@@ -137,7 +137,10 @@ def eigh(A, UPLO="L"):
 @public
 def eigvalsh(A, UPLO="L"):
     """Ascending eigenvalues of a Hermitian matrix."""
-    return eigh(A, UPLO)[0]
+    if _recorded(A) or UPLO.upper() not in ("L", "U"):
+        return eigh(A, UPLO)[0]
+    check_square("linalg.eigvalsh", A)
+    return _values(lambda x: np.linalg.eigvalsh(x, UPLO.upper()), A, "linalg.eigvalsh")
 
 
 @public
@@ -154,6 +157,15 @@ def eigvals(A):
     check_square("linalg.eigvals", A)
     _check_finite("linalg.eigvals", A)
     return grad.Eig.apply(A)[0]
+
+
+def _recorded(A):
+    """Whether a gradient may be asked for: then the vectors are needed, too."""
+    return A.requires_grad and fb.is_grad_enabled()
+
+
+def _values(f, A, name):
+    return to_tensor(per_matrix(f, to_numpy(A), name), A)
 
 
 def _check_finite(name, A):
@@ -181,7 +193,10 @@ def svd(A, full_matrices=True, *, driver=None):
 @public
 def svdvals(A, *, driver=None):
     """Singular values in descending order."""
-    return svd(A, False, driver=driver)[1]
+    if _recorded(A) or driver is not None:
+        return svd(A, False, driver=driver)[1]
+    check_matrix("linalg.svdvals", A)
+    return _values(lambda x: np.linalg.svd(x, compute_uv=False), A, "linalg.svdvals")
 
 
 @public
@@ -462,8 +477,13 @@ def lstsq(A, B, rcond=None, *, driver=None):
         )
     m, n = A.shape[-2:]
     eps = fb.finfo(A.dtype).eps * max(m, n) if rcond is None else rcond
-    x = fb.matmul(pinv(A, rtol=eps), b)
-    s = svdvals(A.detach())
+    if _recorded(A):
+        x, s = fb.matmul(pinv(A, rtol=eps), b), svdvals(A.detach())
+    else:
+        u, s, vh = svd(A, False)
+        keep = s > eps * s.amax(-1, keepdim=True) if s.numel() else s > 0
+        part = fb.where(keep, s, fb.inf).reciprocal().to(A.dtype).unsqueeze(-1)
+        x = fb.matmul(grad.herm(vh), part * fb.matmul(grad.herm(u), b))
     empty = s.new_empty(0)
     rank = (
         (s > eps * s.amax(-1, keepdim=True)).sum(-1)
