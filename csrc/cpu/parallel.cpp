@@ -67,22 +67,48 @@ struct InsideChunk {
 using ChunkFn = FunctionRef<void(int64_t, int64_t)>;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kWorkerSpin = std::chrono::microseconds(30);
-constexpr auto kCallerSpin = std::chrono::microseconds(30);
+// How long a thread polls before it sleeps. Waking a sleeper takes 50 us and more on a virtual
+// machine, so the worker outlasts the serial code between two regions of a training step.
+constexpr auto kSpin = std::chrono::microseconds(300);
+constexpr auto kShortSpin = std::chrono::microseconds(5);
+constexpr auto kDescheduled = std::chrono::microseconds(500);
 constexpr uint32_t kClosed = 0xffffffffu;
 
-// Polls until ready() or until the time is up; looks at the clock only now and then.
-template<class Ready>
-bool spin_until(std::chrono::microseconds limit, Ready ready) {
-  const auto deadline = Clock::now() + limit;
-  for (;;) {
-    for (int i = 0; i < 64; i++) {
+// Polls until ready() or until its patience ends. A poll that was itself held up for long has lost
+// its CPU to another thread: spinning would take time from that one, so the next waits are short,
+// and longer again one by one.
+class Spinner {
+ public:
+  template<class Ready>
+  bool wait(Ready ready) {
+    if (poll(ready)) return true;
+    const auto start = Clock::now();
+    auto last = start;
+    for (;;) {
+      if (poll(ready)) break;
+      const auto now = Clock::now();
+      if (now - last > kDescheduled) patience_ = kShortSpin;
+      last = now;
+      if (now - start > patience_) {
+        patience_ = std::min<Clock::duration>(2 * patience_, kSpin);
+        return false;
+      }
+    }
+    patience_ = std::min<Clock::duration>(2 * patience_, kSpin);
+    return true;
+  }
+
+ private:
+  template<class Ready>
+  static bool poll(Ready ready) {
+    for (int i = 0; i < 32; i++) {
       if (ready()) return true;
       cpu_pause();
     }
-    if (Clock::now() >= deadline) return false;
+    return false;
   }
-}
+  Clock::duration patience_ = kSpin;
+};
 
 // One job at a time. `ticket_` is (job number << 32 | next chunk): a chunk is claimed by a
 // compare-exchange, so a worker that wakes up late can never take a chunk of another job.
@@ -105,23 +131,24 @@ class Pool : public std::enable_shared_from_this<Pool> {
   }
 
   void stop() {
-    std::lock_guard lock(mutex_);
-    stop_ = true;
-    wake_.notify_all();
+    stop_.store(true);
+    ticket_.store(next_job() << 32 | kClosed);
+    wake_workers(wanted_);
   }
 
   std::exception_ptr run(int64_t n, int64_t grain, uint32_t chunks, const ChunkFn& fn) {
-    const uint64_t job = (ticket_.load() >> 32) + 1;
-    ticket_.store(job << 32 | kClosed);
-    fn_.store(&fn);
-    n_.store(n);
-    grain_.store(grain);
-    chunks_.store(chunks);
-    mode_.store(float_mode());
-    completed_.store(0);
-    failed_.store(false);
+    const uint64_t job = next_job();
+    ticket_.store(job << 32 | kClosed, kRelaxed);
+    // Releases, so that who reads a value of this job finds older tickets void.
+    fn_.store(&fn, kRelease);
+    n_.store(n, kRelease);
+    grain_.store(grain, kRelease);
+    chunks_.store(chunks, kRelease);
+    mode_.store(float_mode(), kRelease);
+    failed_.store(false, kRelease);
+    completed_.store(0, kRelaxed);
     error_ = nullptr;
-    ticket_.store(job << 32);
+    ticket_.store(job << 32); // before the look at sleepers_, which look at it before they sleep
     if (sleepers_.load() > 0) wake_workers(chunks - 1);
     take_chunks();
     wait_for_completion(chunks);
@@ -129,33 +156,46 @@ class Pool : public std::enable_shared_from_this<Pool> {
   }
 
  private:
+  static constexpr auto kRelaxed = std::memory_order_relaxed;
+  static constexpr auto kAcquire = std::memory_order_acquire;
+  static constexpr auto kRelease = std::memory_order_release;
+
+  uint64_t next_job() const { return (ticket_.load(kRelaxed) >> 32) + 1; }
+
   void wake_workers(uint32_t useful) {
-    std::lock_guard lock(mutex_);
-    if (useful >= static_cast<uint32_t>(sleepers_.load())) return wake_.notify_all();
+    uint32_t sleepers;
+    {
+      std::lock_guard lock(mutex_); // nobody is between its last look and its sleep
+      sleepers = static_cast<uint32_t>(sleepers_.load());
+    }
+    if (useful >= sleepers) return wake_.notify_all();
     for (uint32_t i = 0; i < useful; i++) wake_.notify_one();
   }
 
   void take_chunks() {
+    uint32_t taken = 0, chunks = 0;
     for (;;) {
-      uint64_t ticket = ticket_.load();
+      uint64_t ticket = ticket_.load(kAcquire);
       const auto chunk = static_cast<uint32_t>(ticket);
-      const uint32_t chunks = chunks_.load();
-      if (chunk >= chunks) return;
-      const ChunkFn* fn = fn_.load();
-      const int64_t n = n_.load(), grain = grain_.load();
-      const unsigned mode = mode_.load();
+      const uint32_t all = chunks_.load(kAcquire);
+      if (chunk >= all) break;
+      const ChunkFn* fn = fn_.load(kAcquire);
+      const int64_t n = n_.load(kAcquire), grain = grain_.load(kAcquire);
+      const unsigned mode = mode_.load(kAcquire);
       // Success proves that all the fields read above belong to this job.
       if (!ticket_.compare_exchange_strong(ticket, ticket + 1)) continue;
       run_chunk(*fn, n, grain, chunk, mode);
-      if (completed_.fetch_add(1) + 1 == chunks && caller_sleeps_.load()) {
-        std::lock_guard lock(mutex_);
-        done_.notify_all();
-      }
+      taken++;
+      chunks = all;
+    }
+    if (taken > 0 && completed_.fetch_add(taken) + taken == chunks && caller_sleeps_.load()) {
+      std::lock_guard lock(mutex_);
+      done_.notify_all();
     }
   }
 
   void run_chunk(const ChunkFn& fn, int64_t n, int64_t grain, uint32_t chunk, unsigned mode) {
-    if (failed_.load(std::memory_order_relaxed)) return;
+    if (failed_.load(kRelaxed)) return;
     set_float_mode(mode);
     try {
       const int64_t begin = chunk * grain;
@@ -167,7 +207,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   void wait_for_completion(uint32_t chunks) {
     auto complete = [&] { return completed_.load() == chunks; };
-    if (complete() || spin_until(kCallerSpin, complete)) return;
+    if (complete() || caller_.wait(complete)) return;
     std::unique_lock lock(mutex_);
     caller_sleeps_.store(true);
     done_.wait(lock, complete);
@@ -176,25 +216,30 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   void work() {
     InsideChunk mark;
-    uint64_t seen = 0;
-    auto news = [&] { return ticket_.load() >> 32 != seen || stop_.load(); };
+    Spinner spinner;
+    uint64_t seen = 0, ticket = 0;
+    auto news = [&] {
+      ticket = ticket_.load();
+      if (ticket >> 32 == seen) return false;
+      return static_cast<uint32_t>(ticket) != kClosed || stop_.load();
+    };
     for (;;) {
-      if (!spin_until(kWorkerSpin, news)) {
+      if (!spinner.wait(news)) {
         std::unique_lock lock(mutex_);
         sleepers_.fetch_add(1);
         wake_.wait(lock, news);
         sleepers_.fetch_sub(1);
       }
       if (stop_.load()) return;
-      const uint64_t ticket = ticket_.load();
-      if (static_cast<uint32_t>(ticket) == kClosed) continue; // a job is being written: look again
       seen = ticket >> 32;
       take_chunks();
     }
   }
 
   const int wanted_;
+  // The line that idle workers poll: nothing else that changes is in it.
   alignas(64) std::atomic<uint64_t> ticket_{kClosed};
+  // The line that the caller polls.
   alignas(64) std::atomic<uint32_t> completed_{0};
   alignas(64) std::atomic<const ChunkFn*> fn_{nullptr};
   std::atomic<int64_t> n_{0}, grain_{1};
@@ -203,6 +248,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::atomic<bool> failed_{false}, caller_sleeps_{false}, stop_{false};
   std::atomic<int> sleepers_{0};
   std::exception_ptr error_;
+  Spinner caller_;
   std::mutex mutex_;
   std::condition_variable wake_, done_;
 };
