@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "gemm_call.h"
 #include "gemm_kernels.h"
 #include "parallel.h"
 
@@ -13,18 +14,17 @@ namespace flambeau {
 
 namespace {
 
-enum Slot { kSlotB = 0, kSlotA = 1, kSlotX = 2 };
+enum Slot { kSlotB = 0, kSlotA = 1, kSlotX = 2, kSlotSums = 8 };
 
-constexpr int64_t kDepth = 256;         // k of one packed block: a B panel then fills L1
-constexpr int64_t kRows = 112;          // rows of A that a chunk takes, which live in L2
-constexpr int64_t kPackedRows = 4096;   // rows of A packed at a time
-constexpr int64_t kColumns = 4096;      // columns packed at a time, which live in L3
-constexpr int64_t kChunkWork = 1 << 17; // multiply-adds that are worth a chunk of their own
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t kDepth = 256;          // k of one block: a B panel then fills half of L1
+constexpr int64_t kResident = 256 << 10; // bytes of A's block of rows, which live in L2
+constexpr int64_t kPassItems = 1 << 20;  // elements of A and of B packed in one pass, for L3
+constexpr int64_t kChunkWork = 1 << 18;  // multiply-adds that are worth a chunk of their own
+constexpr int64_t kPackGrain = 1 << 15;  // elements that are worth a chunk of packing
+constexpr int64_t kSplitWork = 1 << 19;  // multiply-adds of a part when k is split
 
 struct Workspace {
-  static constexpr int kSlots = 8;
+  static constexpr int kSlots = 9;
   void* data[kSlots] = {};
   int64_t size[kSlots] = {};
   ~Workspace() {
@@ -50,220 +50,216 @@ int find_isa() {
   return isa;
 }
 
-// Everything that the blocks of one product share.
+// A product and how it is cut. The grid of chunks covers C; each chunk goes over all of k. Few
+// rows: a chunk packs the B panels of its columns itself. Many: all is packed first, by all
+// threads.
 template<class T>
 struct Product {
   const GemmKernels<T>& kernels = gemm_kernels<T>();
-  bool trans_a, trans_b;
-  int64_t m, n, k;
-  T alpha;
-  const T* a;
-  int64_t lda;
-  const T* b;
-  int64_t ldb;
-  T* c;
-  int64_t ldc;
-  int64_t mr, panels_m;
-  bool pack_a, pack_b;
+  const GemmCall<T>& call;
+  int64_t mr, panels_m, panels_n; // rows of a tile; tiles to cover C
+  int64_t step_m, step_n;         // tiles of a chunk
+  int64_t kb;                     // k of a block
+  bool pack_a, pack_b, share_b;
 
-  void plan() {
+  explicit Product(const GemmCall<T>& c) : call(c) {
+    const int64_t nr = kernels.nr, m = c.m, n = c.n, k = c.k;
+    mr = ceil_div(m, ceil_div(m, kernels.mr));
+    panels_m = ceil_div(m, mr), panels_n = ceil_div(n, nr);
+    kb = ceil_div(k, ceil_div(k, kDepth));
+    const int64_t resident = kResident / (kb * int64_t(sizeof(T)));
+    const auto wanted =
+        static_cast<int64_t>(std::clamp(double(m) * double(n) * double(k) / kChunkWork, 1.0, 64.0));
+    int64_t blocks_m = m <= resident + resident / 4 ? 1 : ceil_div(2 * m, resident);
+    if (panels_n < 4) blocks_m = std::max(blocks_m, wanted / panels_n);
+    step_m = ceil_div(panels_m, std::min(blocks_m, panels_m));
+    blocks_m = ceil_div(panels_m, step_m);
+    // Wide chunks, for each brings its rows of A into L2 anew; but enough of them to share out.
+    const int64_t least =
+        blocks_m > 1 ? std::max(ceil_div(16, blocks_m), ceil_div(panels_n, 8)) : 64;
+    step_n =
+        ceil_div(panels_n, std::clamp(std::min(wanted / blocks_m, least), int64_t(1), panels_n));
+    pack_b = c.trans_b || (m > 2 * mr && k * n > 8192);
+    share_b = pack_b && blocks_m > 1;
+    // Rows a multiple of 4 KiB apart share a cache set, and so do the steps along a column of A'.
+    const bool scattered = (c.lda * int64_t(sizeof(T))) % 4096 == 0 && m > 32;
+    pack_a = c.trans_a ? k * c.lda > 4096 : (blocks_m > 1 || scattered) && n > 8 * nr;
+  }
+
+  void pack_b_panels(int64_t p0, int64_t depth, int64_t j0, int64_t cols, T* dst) const {
+    const int nr = kernels.nr;
+    if (!call.trans_b)
+      return kernels.pack_rows(depth, cols, nr, call.b + p0 * call.ldb + j0, call.ldb, dst,
+                               nr * depth);
+    for (int64_t j = 0; j < cols; j += nr)
+      kernels.pack_transposed(depth, static_cast<int>(std::min<int64_t>(nr, cols - j)), nr,
+                              call.b + (j0 + j) * call.ldb + p0, call.ldb, dst + j * depth);
+  }
+
+  void pack_a_panels(int64_t p0, int64_t depth, int64_t i0, int64_t rows, T* dst) const {
+    const int width = static_cast<int>(mr);
+    if (call.trans_a)
+      return kernels.pack_rows(depth, rows, width, call.a + p0 * call.lda + i0, call.lda, dst,
+                               mr * depth);
+    for (int64_t i = 0; i < rows; i += mr)
+      kernels.pack_transposed(depth, static_cast<int>(std::min(mr, rows - i)), width,
+                              call.a + (i0 + i) * call.lda + p0, call.lda, dst + i * depth);
+  }
+
+  // What is packed and multiplied at a time: k in [q0, q1), tiles [ip0, ip1) x [jp0, jp1).
+  struct Pass {
+    int64_t q0, q1, ip0, ip1, jp0, jp1;
+    T *packed_a, *packed_b; // by blocks of k, in these by panels; null where not packed
+  };
+
+  T* a_at(const Pass& s, int64_t p0, int64_t depth, int64_t ip) const {
+    return s.packed_a + ((p0 - s.q0) * (s.ip1 - s.ip0) + (ip - s.ip0) * depth) * mr;
+  }
+  T* b_at(const Pass& s, int64_t p0, int64_t depth, int64_t jp) const {
+    return s.packed_b + ((p0 - s.q0) * (s.jp1 - s.jp0) + (jp - s.jp0) * depth) * kernels.nr;
+  }
+
+  void pack(const Pass& s, bool again) const {
+    constexpr int64_t kTogether = 8; // panels that are packed at a time, for long rows
     const int64_t nr = kernels.nr;
-    int64_t most = kernels.mr;
-    pack_a = n > 3 * nr;
-    // Rows a multiple of 4 KiB apart share one cache set: fewer of them at a time then.
-    if (!pack_a && !trans_a && (lda * int64_t(sizeof(T))) % 4096 == 0)
-      most = std::min<int64_t>(most, 6);
-    panels_m = ceil_div(m, most);
-    mr = ceil_div(m, panels_m);
-    panels_m = ceil_div(m, mr);
-    pack_b = trans_b || (m > 2 * mr && k * n > 8192);
-  }
-
-  void pack_b_panel(int64_t p0, int64_t kb, int64_t j0, int cols, int width, T* dst) const {
-    if (trans_b)
-      kernels.pack_transposed(kb, cols, width, b + j0 * ldb + p0, ldb, dst);
-    else
-      kernels.pack_rows(kb, cols, width, b + p0 * ldb + j0, ldb, dst);
-  }
-
-  void pack_a_panel(int64_t p0, int64_t kb, int64_t i0, int rows, T* dst) const {
-    if (trans_a)
-      kernels.pack_rows(kb, rows, rows, a + p0 * lda + i0, lda, dst);
-    else
-      kernels.pack_transposed(kb, rows, rows, a + i0 * lda + p0, lda, dst);
-  }
-
-  // Rows of panels [ip0, ip1) times the columns [j0, j0 + cols), whose B is at (b, bs).
-  void column_of_tiles(int64_t p0, int64_t kb, int64_t ip0, int64_t ip1, const T* packed_a,
-                       int64_t j0, int cols, const T* bp, int64_t bs, T beta) const {
-    const auto* tile = kernels.tile[cols > kernels.lanes];
-    for (int64_t ip = ip0; ip < ip1; ip++) {
-      const int64_t i0 = ip * mr;
-      const int rows = static_cast<int>(std::min(mr, m - i0));
-      const T* ap;
-      int64_t rs, cs;
-      if (packed_a != nullptr) {
-        ap = packed_a + (i0 - ip0 * mr) * kb, rs = 1, cs = rows;
-      } else if (trans_a) {
-        ap = a + p0 * lda + i0, rs = 1, cs = lda;
-      } else {
-        ap = a + i0 * lda + p0, rs = lda, cs = 1;
-      }
-      tile[rows - 1](kb, ap, rs, cs, bp, bs, c + i0 * ldc + j0, ldc, cols, alpha, beta);
-    }
-  }
-
-  // Packs B's panels of columns and A's panels [ip0, ip1) of rows, whichever are asked for.
-  void pack(int64_t p0, int64_t kb, int64_t jc, int64_t nc, int64_t panels_n, T* packed_b,
-            int64_t ip0, int64_t ip1, T* packed_a) const {
-    const int64_t nr = kernels.nr, of_b = packed_b != nullptr ? panels_n : 0;
-    const int64_t of_a = packed_a != nullptr ? ip1 - ip0 : 0;
-    const int64_t grain = std::max<int64_t>(1, (1 << 15) / (nr * kb));
-    parallel_for(of_b + of_a, grain, [&](int64_t i, int64_t end) {
-      for (; i < end; i++) {
+    const int64_t of_b = s.packed_b != nullptr && !again ? ceil_div(s.jp1 - s.jp0, kTogether) : 0;
+    const int64_t of_a = s.packed_a != nullptr ? ceil_div(s.ip1 - s.ip0, kTogether) : 0;
+    const int64_t blocks = ceil_div(s.q1 - s.q0, kb), units = of_a + of_b;
+    const int64_t grain = std::max<int64_t>(1, kPackGrain / (kTogether * nr * kb));
+    parallel_for(blocks * units, grain, [&](int64_t unit, int64_t end) {
+      for (; unit < end; unit++) {
+        const int64_t p0 = s.q0 + unit / units * kb, depth = std::min(kb, s.q1 - p0);
+        const int64_t i = unit % units;
         if (i < of_b) {
-          pack_b_panel(p0, kb, jc + i * nr, static_cast<int>(std::min(nr, nc - i * nr)),
-                       static_cast<int>(nr), packed_b + i * nr * kb);
+          const int64_t jp = s.jp0 + i * kTogether, last = std::min(s.jp1, jp + kTogether);
+          pack_b_panels(p0, depth, jp * nr, std::min(call.n, last * nr) - jp * nr,
+                        b_at(s, p0, depth, jp));
         } else {
-          const int64_t ip = ip0 + i - of_b;
-          pack_a_panel(p0, kb, ip * mr, static_cast<int>(std::min(mr, m - ip * mr)),
-                       packed_a + (ip - ip0) * mr * kb);
+          const int64_t ip = s.ip0 + (i - of_b) * kTogether, last = std::min(s.ip1, ip + kTogether);
+          pack_a_panels(p0, depth, ip * mr, std::min(call.m, last * mr) - ip * mr,
+                        a_at(s, p0, depth, ip));
         }
       }
     });
   }
 
-  // One block of k for the columns [jc, jc + nc).
-  void block(int64_t p0, int64_t kb, int64_t jc, int64_t nc, T beta) const {
-    const int64_t nr = kernels.nr, panels_n = ceil_div(nc, nr);
-    const int64_t most = pack_a ? kPackedRows / mr : panels_m;
-    T* packed_b = pack_b ? workspace<T>(kSlotB, panels_n * nr * kb) : nullptr;
-    T* packed_a = pack_a ? workspace<T>(kSlotA, std::min(most, panels_m) * mr * kb) : nullptr;
-    for (int64_t ip0 = 0; ip0 < panels_m; ip0 += most) {
-      const int64_t ip1 = std::min(panels_m, ip0 + most), rows = ip1 - ip0;
-      pack(p0, kb, jc, nc, panels_n, ip0 == 0 ? packed_b : nullptr, ip0, ip1, packed_a);
-      const int64_t wanted = std::clamp<int64_t>(rows * mr * nc * kb / kChunkWork, 1, 64);
-      const int64_t blocks_m = std::clamp<int64_t>(ceil_div(rows * mr, kRows), 1, rows);
-      const int64_t blocks_n = std::clamp<int64_t>(wanted / blocks_m, 1, panels_n);
-      const int64_t step_m = ceil_div(rows, blocks_m), step_n = ceil_div(panels_n, blocks_n);
-      const int64_t grid_n = ceil_div(panels_n, step_n), all = ceil_div(rows, step_m) * grid_n;
-      parallel_for(all, wanted == 1 ? all : 1, [&](int64_t chunk, int64_t end) {
-        for (; chunk < end; chunk++) {
-          const int64_t i0 = ip0 + chunk / grid_n * step_m, j0 = chunk % grid_n * step_n;
-          rectangle(p0, kb, jc, nc, i0, std::min(ip1, i0 + step_m), j0,
-                    std::min(panels_n, j0 + step_n), packed_b,
-                    packed_a != nullptr ? packed_a + (i0 - ip0) * mr * kb : nullptr, beta);
-        }
-      });
+  // The tiles [ip0, ip1) of one column of tiles, whose B is at (b, bs).
+  void column_of_tiles(const Pass& s, int64_t p0, int64_t depth, int64_t ip0, int64_t ip1,
+                       int64_t j0, int cols, const T* b, int64_t bs) const {
+    const auto* tile = kernels.tile[cols > kernels.lanes];
+    T beta = p0 == 0 ? call.beta : T(1);
+    if (p0 == 0 && call.d != call.c && beta != T(0)) {
+      call.prefill(ip0 * mr, std::min(call.m, ip1 * mr), j0, cols);
+      beta = T(1);
     }
-  }
-
-  void rectangle(int64_t p0, int64_t kb, int64_t jc, int64_t nc, int64_t ip0, int64_t ip1,
-                 int64_t jp0, int64_t jp1, const T* packed_b, const T* packed_a, T beta) const {
-    const int64_t nr = kernels.nr;
-    for (int64_t jp = jp0; jp < jp1; jp++) {
-      const int64_t j0 = jc + jp * nr;
-      const int cols = static_cast<int>(std::min(nr, nc - jp * nr));
-      const T* bp = b + p0 * ldb + j0;
-      int64_t bs = ldb;
-      if (packed_b != nullptr) {
-        bp = packed_b + jp * nr * kb, bs = nr;
-      } else if (cols < nr && !kernels.direct_edge) {
-        T* edge = workspace<T>(kSlotX, nr * kb);
-        pack_b_panel(p0, kb, j0, cols, static_cast<int>(nr), edge);
-        bp = edge, bs = nr;
+    for (int64_t ip = ip0; ip < ip1; ip++) {
+      const int64_t i0 = ip * mr;
+      const int rows = static_cast<int>(std::min(mr, call.m - i0));
+      const T* a;
+      int64_t rs, cs;
+      if (s.packed_a != nullptr) {
+        a = a_at(s, p0, depth, ip), rs = 1, cs = mr;
+      } else if (call.trans_a) {
+        a = call.a + p0 * call.lda + i0, rs = 1, cs = call.lda;
+      } else {
+        a = call.a + i0 * call.lda + p0, rs = call.lda, cs = 1;
       }
-      column_of_tiles(p0, kb, ip0, ip1, packed_a, j0, cols, bp, bs, beta);
+      tile[rows - 1](depth, a, rs, cs, b, bs, call.c + i0 * call.ldc + j0, call.ldc, cols,
+                     call.alpha, beta);
     }
   }
 
-  void run(T beta) const {
-    const int64_t kb = ceil_div(k, ceil_div(k, kDepth));
-    for (int64_t jc = 0; jc < n; jc += kColumns)
-      for (int64_t p0 = 0; p0 < k; p0 += kb)
-        block(p0, std::min(kb, k - p0), jc, std::min(kColumns, n - jc), p0 == 0 ? beta : T(1));
+  void rectangle(const Pass& s, int64_t ip0, int64_t ip1, int64_t jp0, int64_t jp1) const {
+    const int64_t nr = kernels.nr;
+    for (int64_t p0 = s.q0; p0 < s.q1; p0 += kb) {
+      const int64_t depth = std::min(kb, s.q1 - p0);
+      for (int64_t jp = jp0; jp < jp1; jp++) {
+        const int64_t j0 = jp * nr;
+        const int cols = static_cast<int>(std::min(nr, call.n - j0));
+        const T* b = call.b + p0 * call.ldb + j0;
+        int64_t bs = call.ldb;
+        if (s.packed_b != nullptr) {
+          b = b_at(s, p0, depth, jp), bs = nr;
+        } else if (pack_b || (cols < nr && !kernels.direct_edge)) {
+          T* own = workspace<T>(kSlotX, nr * kb);
+          pack_b_panels(p0, depth, j0, cols, own);
+          b = own, bs = nr;
+        }
+        column_of_tiles(s, p0, depth, ip0, ip1, j0, cols, b, bs);
+      }
+    }
+  }
+
+  void multiply(const Pass& s) const {
+    const int64_t grid_n = ceil_div(s.jp1 - s.jp0, step_n);
+    const int64_t chunks = ceil_div(s.ip1 - s.ip0, step_m) * grid_n;
+    parallel_for(chunks, 1, [&](int64_t chunk, int64_t end) {
+      for (; chunk < end; chunk++) {
+        const int64_t i0 = s.ip0 + chunk / grid_n * step_m, j0 = s.jp0 + chunk % grid_n * step_n;
+        rectangle(s, i0, std::min(s.ip1, i0 + step_m), j0, std::min(s.jp1, j0 + step_n));
+      }
+    });
+  }
+
+  void run() const {
+    const int64_t k = call.k, nr = kernels.nr;
+    int64_t most_m = panels_m, most_n = panels_n;
+    if (pack_a) most_m = std::min(panels_m, ceil_div(4096 / mr, step_m) * step_m);
+    if (share_b) most_n = std::min(panels_n, ceil_div(4096 / nr, step_n) * step_n);
+    const int64_t packed = std::max(pack_a ? most_m * mr : 1, share_b ? most_n * nr : 1);
+    const int64_t deep = std::min(k, std::max<int64_t>(1, kPassItems / packed / kb) * kb);
+    T* packed_b = share_b ? workspace<T>(kSlotB, most_n * nr * deep) : nullptr;
+    T* packed_a = pack_a ? workspace<T>(kSlotA, most_m * mr * deep) : nullptr;
+    for (int64_t jp = 0; jp < panels_n; jp += most_n)
+      for (int64_t q0 = 0; q0 < k; q0 += deep)
+        for (int64_t ip = 0; ip < panels_m; ip += most_m) {
+          const Pass pass{
+              q0, std::min(k, q0 + deep),          ip,       std::min(panels_m, ip + most_m),
+              jp, std::min(panels_n, jp + most_n), packed_a, packed_b};
+          pack(pass, ip > 0);
+          multiply(pass);
+        }
   }
 };
 
+// Few results of long sums: parts of k side by side, then their sum in order.
 template<class T>
-void scale(int64_t m, int64_t n, T beta, T* c, int64_t ldc) {
-  for (int64_t i = 0; i < m; i++)
-    for (int64_t j = 0; j < n; j++) c[i * ldc + j] = beta == T(0) ? T(0) : c[i * ldc + j] * beta;
-}
-
-template<class T>
-const T* contiguous(const T* x, int64_t inc, int64_t n) {
-  if (inc == 1 || n == 1) return x;
-  T* copy = workspace<T>(kSlotX, n);
-  for (int64_t i = 0; i < n; i++) copy[i] = x[i * inc];
-  return copy;
-}
-
-// y (m, step inc_y) = alpha * A x + beta * y with A's rows contiguous.
-template<class T>
-void gemv_by_rows(int64_t m, int64_t k, T alpha, const T* a, int64_t lda, const T* x, int64_t inc_x,
-                  T beta, T* y, int64_t inc_y) {
-  const auto& kernels = gemm_kernels<T>();
-  x = contiguous(x, inc_x, k);
-  const int64_t grain = std::max<int64_t>(4, (1 << 15) / k / 4 * 4);
-  parallel_for(m, grain, [&](int64_t i, int64_t end) {
-    kernels.gemv_rows(end - i, k, alpha, a + i * lda, lda, x, beta, y + i * inc_y, inc_y);
+bool gemm_by_parts(const GemmCall<T>& call) {
+  const int64_t size = call.m * call.n;
+  const double work = double(size) * double(call.k);
+  if (size > 4096 || work < 2 * kSplitWork || call.k < 8 * std::max(call.m, call.n)) return false;
+  const int64_t parts = std::min<int64_t>(16, static_cast<int64_t>(work / kSplitWork));
+  const int64_t depth = ceil_div(ceil_div(call.k, parts), 16) * 16;
+  T* sums = workspace<T>(kSlotSums, parts * size);
+  parallel_for(ceil_div(call.k, depth), 1, [&](int64_t part, int64_t end) {
+    for (; part < end; part++) {
+      GemmCall<T> one = call;
+      one.k = std::min(depth, call.k - part * depth);
+      one.a += part * depth * (call.trans_a ? call.lda : 1);
+      one.b += part * depth * (call.trans_b ? 1 : call.ldb);
+      one.c = sums + part * size, one.ldc = call.n;
+      one.d = one.c, one.ldd = one.ldc, one.beta = 0;
+      Product<T>(one).run();
+    }
   });
-}
-
-// y (n, contiguous) = alpha * x B + beta * y with B's rows contiguous.
-template<class T>
-void gemv_by_columns(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x,
-                     int64_t inc_x, T beta, T* y) {
-  const auto& kernels = gemm_kernels<T>();
-  const int64_t unit = 8 * kernels.lanes;
-  const int64_t grain = std::max<int64_t>(1, (1 << 15) / k / unit) * unit;
-  parallel_for(n, grain, [&](int64_t j, int64_t end) {
-    kernels.gemv_cols(end - j, k, alpha, b + j, ldb, x, inc_x, beta, y + j);
-  });
-}
-
-template<class T>
-bool gemm_as_gemv(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a,
-                  int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
-  if (n == 1 && !trans_a) {
-    gemv_by_rows(m, k, alpha, a, lda, b, trans_b ? 1 : ldb, beta, c, ldc);
-  } else if (n == 1 && ldc == 1) {
-    gemv_by_columns(m, k, alpha, a, lda, b, trans_b ? 1 : ldb, beta, c);
-  } else if (m == 1 && !trans_b) {
-    gemv_by_columns(n, k, alpha, b, ldb, a, trans_a ? lda : 1, beta, c);
-  } else if (m == 1) {
-    gemv_by_rows(n, k, alpha, b, ldb, a, trans_a ? lda : 1, beta, c, 1);
-  } else {
-    return false;
-  }
+  for (int64_t i = 0; i < call.m; i++)
+    for (int64_t j = 0; j < call.n; j++) {
+      T sum = sums[i * call.n + j];
+      for (int64_t part = 1; part * depth < call.k; part++)
+        sum += sums[part * size + i * call.n + j];
+      T& c = call.c[i * call.ldc + j];
+      c = call.beta == T(0) ? sum : sum + call.beta * call.d[i * call.ldd + j];
+    }
   return true;
 }
 
 template<class T>
-void gemm_real(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a,
-               int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
-  if (m <= 0 || n <= 0) return;
-  if (k <= 0 || alpha == T(0)) return scale(m, n, beta, c, ldc);
-  if (gemm_as_gemv(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)) return;
-  Product<T> product{.trans_a = trans_a,
-                     .trans_b = trans_b,
-                     .m = m,
-                     .n = n,
-                     .k = k,
-                     .alpha = alpha,
-                     .a = a,
-                     .lda = lda,
-                     .b = b,
-                     .ldb = ldb,
-                     .c = c,
-                     .ldc = ldc,
-                     .mr = 0,
-                     .panels_m = 0,
-                     .pack_a = false,
-                     .pack_b = false};
-  product.plan();
-  product.run(beta);
+void gemm_real(GemmCall<T> call) {
+  if (call.m <= 0 || call.n <= 0) return;
+  if (call.d == nullptr) call.d = call.c, call.ldd = call.ldc;
+  if (call.k <= 0 || call.alpha == T(0)) return call.prefill(0, call.m, 0, call.n);
+  if (gemm_as_vectors(call) || gemm_by_parts(call)) return;
+  Product<T>(call).run();
 }
 
 } // namespace
@@ -297,17 +293,14 @@ const GemmKernels<T>& gemm_kernels() {
 template const GemmKernels<float>& gemm_kernels<float>();
 template const GemmKernels<double>& gemm_kernels<double>();
 
-template<>
-void gemm<float>(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
-                 const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
-                 int64_t ldc) {
-  gemm_real(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-}
-template<>
-void gemm<double>(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, double alpha,
-                  const double* a, int64_t lda, const double* b, int64_t ldb, double beta,
-                  double* c, int64_t ldc) {
-  gemm_real(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-}
+#define FLAMBEAU_REAL(T)                                                                         \
+  template<>                                                                                     \
+  void gemm<T>(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a, \
+               int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc, const T* d,      \
+               int64_t ldd) {                                                                    \
+    gemm_real<T>({trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, d, ldd, c, ldc});      \
+  }
+FLAMBEAU_REAL(float)
+FLAMBEAU_REAL(double)
 
 } // namespace flambeau

@@ -80,41 +80,88 @@ void gemm_simple(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T 
   });
 }
 
+constexpr int kSlotA = 3, kSlotB = 4, kSlotC = 5;
+
+// A row-major copy of op(X), element by element through f(from, to, column).
+template<class T, class F>
+void copy_rows(bool trans, int64_t rows, int64_t cols, const Pair<T>* x, int64_t ld, F f) {
+  parallel_for(rows, std::max<int64_t>(1, 16384 / cols), [&](int64_t i, int64_t end) {
+    for (; i < end; i++)
+      for (int64_t j = 0; j < cols; j++) f(x[trans ? j * ld + i : i * ld + j], i, j);
+  });
+}
+
 template<class T>
-void split(int64_t rows, int64_t cols, const Pair<T>* x, int64_t ld, T* re, T* im) {
-  for (int64_t i = 0; i < rows; i++)
-    for (int64_t j = 0; j < cols; j++) {
-      re[i * cols + j] = x[i * ld + j].re;
-      im[i * cols + j] = x[i * ld + j].im;
+const Pair<T>* row_major(bool trans, int64_t rows, int64_t cols, const Pair<T>* x, int64_t& ld,
+                         int slot) {
+  if (!trans) return x;
+  auto* dense = workspace<Pair<T>>(slot, rows * cols);
+  copy_rows<T>(true, rows, cols, x, ld,
+               [=](Pair<T> z, int64_t i, int64_t j) { dense[i * cols + j] = z; });
+  ld = cols;
+  return dense;
+}
+
+// One real product with columns (re, im): rows (re, im) of A meet rows (re, im) and (-im, re) of B.
+template<class T>
+void multiply_wide(bool ta, bool tb, int64_t m, int64_t n, int64_t k, Pair<T> alpha,
+                   const Pair<T>* a, int64_t lda, const Pair<T>* b, int64_t ldb, bool add,
+                   Pair<T>* c, int64_t ldc) {
+  a = row_major(ta, m, k, a, lda, kSlotA);
+  auto* wide = workspace<Pair<T>>(kSlotB, 2 * k * n);
+  copy_rows<T>(tb, k, n, b, ldb, [=](Pair<T> z, int64_t p, int64_t j) {
+    z = alpha * z;
+    wide[2 * p * n + j] = z;
+    wide[(2 * p + 1) * n + j] = {-z.im, z.re};
+  });
+  gemm<T>(false, false, m, 2 * n, 2 * k, T(1), &a->re, 2 * lda, &wide->re, 2 * n, T(add), &c->re,
+          2 * ldc);
+}
+
+// For few rows: the real and the imaginary rows of A, one above the other, times B as it is.
+template<class T>
+void multiply_tall(bool ta, bool tb, int64_t m, int64_t n, int64_t k, Pair<T> alpha,
+                   const Pair<T>* a, int64_t lda, const Pair<T>* b, int64_t ldb, bool add,
+                   Pair<T>* c, int64_t ldc) {
+  T* tall = workspace<T>(kSlotA, 2 * m * k);
+  copy_rows<T>(ta, m, k, a, lda, [=](Pair<T> z, int64_t i, int64_t p) {
+    z = alpha * z;
+    tall[i * k + p] = z.re;
+    tall[(m + i) * k + p] = z.im;
+  });
+  b = row_major(tb, k, n, b, ldb, kSlotB);
+  auto* x = workspace<Pair<T>>(kSlotC, 2 * m * n);
+  gemm<T>(false, false, 2 * m, 2 * n, k, T(1), tall, k, &b->re, 2 * ldb, T(0), &x->re, 2 * n);
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++) {
+      const Pair<T> re = x[i * n + j], im = x[(m + i) * n + j];
+      const Pair<T> z{re.re - im.im, re.im + im.re};
+      c[i * ldc + j] = add ? c[i * ldc + j] + z : z;
     }
 }
 
-// Large complex products are four real ones on the separated parts.
 template<class T>
 void gemm_complex(bool ta, bool tb, int64_t m, int64_t n, int64_t k, Pair<T> alpha,
                   const Pair<T>* a, int64_t lda, const Pair<T>* b, int64_t ldb, Pair<T> beta,
                   Pair<T>* c, int64_t ldc) {
-  if (m * n * k < 32768 || m < 4 || n < 4)
+  if (m <= 0 || n <= 0) return;
+  if (m * n * k < 64 || k <= 0)
     return gemm_simple(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-  T* are = workspace<T>(3, 2 * m * k);
-  T* aim = are + m * k;
-  T* bre = workspace<T>(4, 2 * k * n);
-  T* bim = bre + k * n;
-  T* re = workspace<T>(5, 2 * m * n);
-  T* im = re + m * n;
-  split(ta ? k : m, ta ? m : k, a, lda, are, aim);
-  split(tb ? n : k, tb ? k : n, b, ldb, bre, bim);
-  const int64_t la = ta ? m : k, lb = tb ? k : n;
-  gemm<T>(ta, tb, m, n, k, 1, are, la, bre, lb, 0, re, n);
-  gemm<T>(ta, tb, m, n, k, -1, aim, la, bim, lb, 1, re, n);
-  gemm<T>(ta, tb, m, n, k, 1, are, la, bim, lb, 0, im, n);
-  gemm<T>(ta, tb, m, n, k, 1, aim, la, bre, lb, 1, im, n);
+  const bool add = !(beta == Pair<T>{});
+  if (add && !(beta == Pair<T>{1, 0}))
+    for (int64_t i = 0; i < m; i++)
+      for (int64_t j = 0; j < n; j++) c[i * ldc + j] = beta * c[i * ldc + j];
+  const bool few = m * (k + 4 * n) < 2 * k * n;
+  (few ? multiply_tall<T> : multiply_wide<T>)(ta, tb, m, n, k, alpha, a, lda, b, ldb, add, c, ldc);
+}
+
+// C = beta * D where D is given; beta is then one.
+template<class T>
+void start(int64_t m, int64_t n, T& beta, T* c, int64_t ldc, const T* d, int64_t ldd) {
+  if (d == nullptr || beta == T(0)) return;
   for (int64_t i = 0; i < m; i++)
-    for (int64_t j = 0; j < n; j++) {
-      const Pair<T> value = alpha * Pair<T>{re[i * n + j], im[i * n + j]};
-      Pair<T>& out = c[i * ldc + j];
-      out = beta == Pair<T>{} ? value : value + beta * out;
-    }
+    for (int64_t j = 0; j < n; j++) c[i * ldc + j] = static_cast<T>(beta * d[i * ldd + j]);
+  beta = T(1);
 }
 
 template<class T>
@@ -124,11 +171,13 @@ Pair<T> pair(std::complex<T> z) {
 
 } // namespace
 
-#define FLAMBEAU_INTEGER(T)                                                            \
-  template<>                                                                           \
-  void gemm<T>(bool ta, bool tb, int64_t m, int64_t n, int64_t k, T alpha, const T* a, \
-               int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {      \
-    gemm_simple(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);                 \
+#define FLAMBEAU_INTEGER(T)                                                                 \
+  template<>                                                                                \
+  void gemm<T>(bool ta, bool tb, int64_t m, int64_t n, int64_t k, T alpha, const T* a,      \
+               int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc, const T* d, \
+               int64_t ldd) {                                                               \
+    start(m, n, beta, c, ldc, d, ldd);                                                      \
+    gemm_simple(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);                      \
   }
 FLAMBEAU_INTEGER(int8_t)
 FLAMBEAU_INTEGER(uint8_t)
@@ -141,7 +190,9 @@ FLAMBEAU_INTEGER(int64_t)
   void gemm<std::complex<T>>(bool ta, bool tb, int64_t m, int64_t n, int64_t k,             \
                              std::complex<T> alpha, const std::complex<T>* a, int64_t lda,  \
                              const std::complex<T>* b, int64_t ldb, std::complex<T> beta,   \
-                             std::complex<T>* c, int64_t ldc) {                             \
+                             std::complex<T>* c, int64_t ldc, const std::complex<T>* d,     \
+                             int64_t ldd) {                                                 \
+    start(m, n, beta, c, ldc, d, ldd);                                                      \
     gemm_complex<T>(ta, tb, m, n, k, pair(alpha), reinterpret_cast<const Pair<T>*>(a), lda, \
                     reinterpret_cast<const Pair<T>*>(b), ldb, pair(beta),                   \
                     reinterpret_cast<Pair<T>*>(c), ldc);                                    \

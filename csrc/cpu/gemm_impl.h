@@ -1,6 +1,8 @@
 // Inner kernels of the matrix product, compiled once per instruction set (FLAMBEAU_ISA).
 #pragma once
 
+#include <algorithm>
+
 #include "gemm_kernels.h"
 #include "gemm_vec.h"
 
@@ -18,7 +20,7 @@ FLAMBEAU_INLINE void finish(T* c, Vec<T> acc, Vec<T> alpha, T beta, int n) {
   if (n == kLanes<T>) {
     if (beta != T(0)) acc += load<Vec<T>>(c) * broadcast<Vec<T>>(beta);
     store(c, acc);
-  } else if constexpr (kMasks) {
+  } else if constexpr (kVectorBytes > 16) {
     if (beta != T(0)) acc += load_part<T>(c, n) * broadcast<Vec<T>>(beta);
     store_part<T>(c, acc, n);
   } else {
@@ -43,6 +45,13 @@ void tile(int64_t k, const T* a, int64_t rs, int64_t cs, const T* b, int64_t bs,
   const int last = cols - (NV - 1) * L;
 #define FLAMBEAU_ZERO(i) V x##i{}, y##i{};
   FLAMBEAU_ROWS(FLAMBEAU_ZERO)
+  // C is wanted when the sums are done; by then it has come from memory. (Unrolled, this loop makes
+  // the compiler copy the whole kernel many times.)
+#pragma GCC unroll 1
+  for (int i = 0; i < MR; i++) {
+    __builtin_prefetch(c + i * ldc, 1);
+    __builtin_prefetch(c + i * ldc + cols - 1, 1);
+  }
   for (int64_t p = 0; p < k; p++) {
     const V b0 = kMasks && NV == 1 ? load_part<T>(b, last) : load<V>(b);
     V b1{};
@@ -66,67 +75,124 @@ void tile(int64_t k, const T* a, int64_t rs, int64_t cs, const T* b, int64_t bs,
 #undef FLAMBEAU_OUT
 }
 
-template<class T>
-void pack_rows(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst) {
-  using V = Vec<T>;
+template<class T, int NV>
+FLAMBEAU_INLINE void copy_row(int64_t panels, int width, const T* src, T* dst, int64_t stride) {
   constexpr int L = kLanes<T>;
+  for (int64_t i = 0; i < panels; i++, src += width, dst += stride) {
+    store(dst, load<Vec<T>>(src));
+    if constexpr (NV == 2) store(dst + L, load<Vec<T>>(src + L));
+  }
+}
+
+template<class T>
+void pack_rows(int64_t k, int64_t cols, int width, const T* src, int64_t ld, T* dst,
+               int64_t stride) {
+  constexpr int L = kLanes<T>;
+  const int64_t panels = cols / width, rest = cols % width, reach = width <= L ? L : 2 * L;
+  // Whole vectors, whose surplus the next row overwrites; so the last row goes by elements.
+  const int64_t last = reach == width ? k : reach <= std::min<int64_t>(2 * width, ld) ? k - 1 : 0;
   for (int64_t p = 0; p < k; p++, src += ld, dst += width) {
-    if (cols == 2 * L && width == 2 * L) {
-      store(dst, load<V>(src));
-      store(dst + L, load<V>(src + L));
-    } else {
-      for (int j = 0; j < cols; j++) dst[j] = src[j];
-      for (int j = cols; j < width; j++) dst[j] = T(0);
-    }
+    if (p >= last)
+      for (int64_t j = 0; j < panels * width; j++) dst[j / width * stride + j % width] = src[j];
+    else if (width <= L)
+      copy_row<T, 1>(panels, width, src, dst, stride);
+    else
+      copy_row<T, 2>(panels, width, src, dst, stride);
+    if (rest == 0) continue;
+    T* end = dst + panels * stride;
+    for (int64_t j = 0; j < width; j++) end[j] = j < rest ? src[panels * width + j] : T(0);
   }
 }
 
 template<class T>
 void pack_transposed(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst) {
-  transpose(cols, k, src, ld, dst, width);
+  int64_t p = 0;
+#if defined(__AVX2__)
+  // Eight rows, the last repeated; what is too much the next columns overwrite.
+  constexpr int S = 32 / static_cast<int>(sizeof(T));
+  if (cols < S && 2 * cols >= S && width == cols)
+    for (; p + S < k; p += S)
+      transpose_square([&](int i) { return src + (i < cols ? i : cols - 1) * ld + p; },
+                       dst + p * width, width);
+#endif
+  transpose(cols, k - p, src + p, ld, dst + p * width, width);
   for (int j = cols; j < width; j++)
-    for (int64_t p = 0; p < k; p++) dst[p * width + j] = T(0);
+    for (p = 0; p < k; p++) dst[p * width + j] = T(0);
 }
 
-template<class T, int R>
-FLAMBEAU_INLINE void dot_rows(int64_t k, T alpha, const T* a, int64_t lda, const T* x, T beta, T* y,
-                              int64_t inc) {
+// Dot products of R rows with F rows; several sums where there would be too few to keep busy.
+template<class T, int R, int F>
+FLAMBEAU_INLINE void dot_block(int64_t k, T alpha, const T* a, int64_t lda, const T* x, int64_t ldx,
+                               T beta, T* y, int64_t step, int64_t step_few) {
   using V = Vec<T>;
-  constexpr int L = kLanes<T>;
-  V s[R][2] = {};
+  constexpr int L = kLanes<T>, U = R * F < 8 ? 2 : 1;
+  V s[R][F][U] = {};
   int64_t p = 0;
-  for (; p + 2 * L <= k; p += 2 * L) {
-    const V x0 = load<V>(x + p), x1 = load<V>(x + p + L);
+  for (; p + U * L <= k; p += U * L)
+#pragma GCC unroll 2
+    for (int u = 0; u < U; u++) {
+      V v[F];
 #pragma GCC unroll 4
-    for (int r = 0; r < R; r++) {
-      s[r][0] += load<V>(a + r * lda + p) * x0;
-      s[r][1] += load<V>(a + r * lda + p + L) * x1;
+      for (int f = 0; f < F; f++) v[f] = load<V>(x + f * ldx + p + u * L);
+#pragma GCC unroll 4
+      for (int r = 0; r < R; r++) {
+        const V row = load<V>(a + r * lda + p + u * L);
+#pragma GCC unroll 4
+        for (int f = 0; f < F; f++) s[r][f][u] += row * v[f];
+      }
     }
-  }
   for (; p < k; p += L) {
     const int n = k - p < L ? static_cast<int>(k - p) : L;
-    const V x0 = n == L ? load<V>(x + p) : load_part<T>(x + p, n);
+    V v[F];
 #pragma GCC unroll 4
-    for (int r = 0; r < R; r++)
-      s[r][0] += (n == L ? load<V>(a + r * lda + p) : load_part<T>(a + r * lda + p, n)) * x0;
+    for (int f = 0; f < F; f++) v[f] = load_part<T>(x + f * ldx + p, n);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) {
+      const V row = load_part<T>(a + r * lda + p, n);
+#pragma GCC unroll 4
+      for (int f = 0; f < F; f++) s[r][f][0] += row * v[f];
+    }
   }
-  for (int r = 0; r < R; r++) {
-    const T dot = alpha * sum_lanes<T, V>(s[r][0] + s[r][1]);
-    y[r * inc] = beta != T(0) ? dot + beta * y[r * inc] : dot;
-  }
+#pragma GCC unroll 4
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+    for (int f = 0; f < F; f++) {
+      const T dot = alpha * sum_lanes<T, V>(U == 2 ? s[r][f][0] + s[r][f][U - 1] : s[r][f][0]);
+      T& out = y[r * step + f * step_few];
+      out = beta != T(0) ? dot + beta * out : dot;
+    }
+}
+
+template<class T, int F>
+void dots_of(int64_t rows, int64_t k, T alpha, const T* a, int64_t lda, const T* x, int64_t ldx,
+             T beta, T* y, int64_t step, int64_t step_few) {
+  int64_t i = 0;
+  for (; i + 4 <= rows; i += 4)
+    dot_block<T, 4, F>(k, alpha, a + i * lda, lda, x, ldx, beta, y + i * step, step, step_few);
+  for (; i < rows; i++)
+    dot_block<T, 1, F>(k, alpha, a + i * lda, lda, x, ldx, beta, y + i * step, step, step_few);
 }
 
 template<class T>
-void gemv_rows(int64_t m, int64_t k, T alpha, const T* a, int64_t lda, const T* x, T beta, T* y,
-               int64_t inc) {
-  int64_t i = 0;
-  for (; i + 4 <= m; i += 4) dot_rows<T, 4>(k, alpha, a + i * lda, lda, x, beta, y + i * inc, inc);
-  for (; i < m; i++) dot_rows<T, 1>(k, alpha, a + i * lda, lda, x, beta, y + i * inc, inc);
+void dots(int64_t rows, int64_t few, int64_t k, T alpha, const T* a, int64_t lda, const T* x,
+          int64_t ldx, T beta, T* y, int64_t step, int64_t step_few) {
+  constexpr int64_t kBlock = 4; // rows that stay in cache while all of x goes over them
+  for (int64_t i = 0; i < rows; i += few > 2 ? kBlock : rows) {
+    const int64_t n = few > 2 ? std::min(kBlock, rows - i) : rows;
+    for (int64_t f = 0; f < few; f += 2) {
+      const T* xf = x + f * ldx;
+      T* out = y + i * step + f * step_few;
+      if (f + 1 < few)
+        dots_of<T, 2>(n, k, alpha, a + i * lda, lda, xf, ldx, beta, out, step, step_few);
+      else
+        dots_of<T, 1>(n, k, alpha, a + i * lda, lda, xf, ldx, beta, out, step, step_few);
+    }
+  }
 }
 
 template<class T, int NV>
-FLAMBEAU_INLINE void gemv_block(int64_t k, T alpha, const T* b, int64_t ldb, const T* x,
-                                int64_t inc, T beta, T* y, int last) {
+FLAMBEAU_INLINE void combine_block(int64_t k, T alpha, const T* b, int64_t ldb, const T* x,
+                                   int64_t inc, T beta, T* y, int last) {
   using V = Vec<T>;
   constexpr int L = kLanes<T>;
   V s[NV] = {};
@@ -141,14 +207,42 @@ FLAMBEAU_INLINE void gemv_block(int64_t k, T alpha, const T* b, int64_t ldb, con
 }
 
 template<class T>
-void gemv_cols(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x, int64_t inc,
-               T beta, T* y) {
+void combine_columns(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x,
+                     int64_t inc, T beta, T* y) {
   constexpr int L = kLanes<T>;
   int64_t j = 0;
-  for (; j + 8 * L <= n; j += 8 * L) gemv_block<T, 8>(k, alpha, b + j, ldb, x, inc, beta, y + j, L);
-  for (; j + 2 * L <= n; j += 2 * L) gemv_block<T, 2>(k, alpha, b + j, ldb, x, inc, beta, y + j, L);
+  for (; j + 8 * L <= n; j += 8 * L)
+    combine_block<T, 8>(k, alpha, b + j, ldb, x, inc, beta, y + j, L);
+  for (; j + 2 * L <= n; j += 2 * L)
+    combine_block<T, 2>(k, alpha, b + j, ldb, x, inc, beta, y + j, L);
   for (; j < n; j += L)
-    gemv_block<T, 1>(k, alpha, b + j, ldb, x, inc, beta, y + j, n - j < L ? int(n - j) : L);
+    combine_block<T, 1>(k, alpha, b + j, ldb, x, inc, beta, y + j, n - j < L ? int(n - j) : L);
+}
+
+// A matrix beyond the nearest cache is read along its rows, eight at a time; y is what stays.
+template<class T>
+void combine(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x, int64_t inc,
+             T beta, T* y) {
+  using V = Vec<T>;
+  constexpr int L = kLanes<T>, R = 8;
+  int64_t p = 0;
+  if (n * k * int64_t(sizeof(T)) > (128 << 10) && n >= 8 * L)
+    for (; p + R <= k; p += R, b += R * ldb) {
+      V s[R];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) s[r] = broadcast<V>(alpha * x[(p + r) * inc]);
+      int64_t j = 0;
+      for (; j + L <= n; j += L) {
+        V sum = beta == T(0) ? V{} : load<V>(y + j) * broadcast<V>(beta);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) sum += s[r] * load<V>(b + r * ldb + j);
+        store(y + j, sum);
+      }
+      if (j < n)
+        combine_columns(n - j, int64_t(R), alpha, b + j, ldb, x + p * inc, inc, beta, y + j);
+      beta = T(1);
+    }
+  if (p < k) combine_columns(n, k - p, alpha, b, ldb, x + p * inc, inc, beta, y);
 }
 
 template<class T, int... I>
@@ -157,7 +251,7 @@ const GemmKernels<T>* make_table() {
   static constexpr typename GemmKernels<T>::Tile two[] = {tile<T, I, 2>...};
   static constexpr GemmKernels<T> table = {kLanes<T>,    2 * kLanes<T>, kMaxRows,
                                            kMasks,       {one, two},    pack_transposed<T>,
-                                           pack_rows<T>, gemv_rows<T>,  gemv_cols<T>};
+                                           pack_rows<T>, dots<T>,       combine<T>};
   return &table;
 }
 

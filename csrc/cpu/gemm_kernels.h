@@ -20,14 +20,17 @@ struct GemmKernels {
 
   // dst[p * width + j] = src[j * ld + p] for j < cols, zero for cols <= j < width.
   void (*pack_transposed)(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst);
-  // dst[p * width + j] = src[p * ld + j] for j < cols, zero for cols <= j < width.
-  void (*pack_rows)(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst);
-  // y[i * inc] = alpha * dot(a + i * lda, x) + beta * y[i * inc], i < m.
-  void (*gemv_rows)(int64_t m, int64_t k, T alpha, const T* a, int64_t lda, const T* x, T beta,
-                    T* y, int64_t inc);
+  // Columns to panels of `width`, `stride` apart: dst[j / width * stride + p * width + j % width] =
+  // src[p * ld + j] for j < cols; zero fills the last panel up.
+  void (*pack_rows)(int64_t k, int64_t cols, int width, const T* src, int64_t ld, T* dst,
+                    int64_t stride);
+  // y[i * step + f * step_few] = alpha * dot(a + i * lda, x + f * ldx) + beta * y[...], i < rows,
+  // f < few.
+  void (*dots)(int64_t rows, int64_t few, int64_t k, T alpha, const T* a, int64_t lda, const T* x,
+               int64_t ldx, T beta, T* y, int64_t step, int64_t step_few);
   // y[j] = alpha * sum_p x[p * inc] * b[p * ldb + j] + beta * y[j], j < n.
-  void (*gemv_cols)(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x, int64_t inc,
-                    T beta, T* y);
+  void (*combine)(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x, int64_t inc,
+                  T beta, T* y);
 };
 
 // The best table for this CPU. FLAMBEAU_CPU_ISA=base|avx2|avx512 asks for a lesser one (tests).

@@ -52,6 +52,16 @@ FLAMBEAU_INLINE V broadcast(T x) {
   return x - V{}; // x - 0 keeps the sign of zero and folds to one broadcast
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+template<class T>
+FLAMBEAU_INLINE __m256i first_lanes(int n) {
+  if constexpr (sizeof(T) == 4)
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  else
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+#endif
+
 // The first n lanes; the others read as zero and are never touched in memory.
 template<class T>
 FLAMBEAU_INLINE Vec<T> load_part(const T* p, int n) {
@@ -61,6 +71,11 @@ FLAMBEAU_INLINE Vec<T> load_part(const T* p, int n) {
     v = (Vec<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
   else
     v = (Vec<T>)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    v = (Vec<T>)_mm256_maskload_ps(p, first_lanes<T>(n));
+  else
+    v = (Vec<T>)_mm256_maskload_pd(p, first_lanes<T>(n));
 #else
   for (int i = 0; i < n; i++) v[i] = p[i];
 #endif
@@ -73,6 +88,11 @@ FLAMBEAU_INLINE void store_part(T* p, Vec<T> v, int n) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
   else
     _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    _mm256_maskstore_ps(p, first_lanes<T>(n), (__m256)v);
+  else
+    _mm256_maskstore_pd(p, first_lanes<T>(n), (__m256d)v);
 #else
   T all[kLanes<T>];
   __builtin_memcpy(all, &v, sizeof v);
@@ -170,7 +190,8 @@ void transpose(int64_t rows, int64_t cols, const T* src, int64_t ld, T* dst, int
   int64_t r = 0;
 #if defined(__AVX2__)
   constexpr int S = 32 / static_cast<int>(sizeof(T));
-  for (; r + S <= rows; r += S) {
+  while (rows - r > 1 && rows >= S) {
+    r = r + S <= rows ? r : rows - S; // the last squares may overlap those before
     const T* s = src + r * ld;
     T* d = dst + r;
     int64_t c = 0;
@@ -178,6 +199,7 @@ void transpose(int64_t rows, int64_t cols, const T* src, int64_t ld, T* dst, int
       transpose_square([&](int i) { return s + i * ld + c; }, d + c * ldd, ldd);
     for (; c < cols; c++)
       for (int i = 0; i < S; i++) d[c * ldd + i] = s[i * ld + c];
+    r += S;
   }
 #endif
   for (; r + 2 <= rows; r += 2) {

@@ -39,20 +39,23 @@ void multiply(const Tensor& a0, const Tensor& b0, const Tensor& out, int64_t bat
   int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
   bool direct = out.dtype() == a.dtype();
   Tensor to = direct ? out : empty(out.shape(), a.dtype());
-  if (bias.defined()) copy_values(to, bias);
+  Tensor row = bias;
+  if (row.defined() &&
+      (row.dtype() != a.dtype() || row.dim() != 1 || row.size(0) != n || row.strides()[0] != 1))
+    row = contiguous(to_dtype(expand(row, {n}), a.dtype()));
   dispatch_compute(a.dtype(), "matmul", [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, uint16_t> ||
                   std::is_same_v<T, uint32_t> || std::is_same_v<T, uint64_t>) {
       fail(ErrorKind::Runtime, "\"addmm_impl_cpu_\" not implemented for '", a.dtype(), "'");
     } else {
-      T beta = T(bias.defined() ? 1 : 0);
+      const T* added = row.defined() ? row.data<T>() : nullptr;
       if (batch == 1)
-        gemm<T>(ma.trans, mb.trans, m, n, k, T(1), a.data<T>(), ma.ld, b.data<T>(), mb.ld, beta,
-                to.data<T>(), std::max<int64_t>(n, 1));
+        gemm<T>(ma.trans, mb.trans, m, n, k, T(1), a.data<T>(), ma.ld, b.data<T>(), mb.ld,
+                T(added != nullptr), to.data<T>(), std::max<int64_t>(n, 1), added, 0);
       else
         gemm_batched<T>(batch, ma.trans, mb.trans, m, n, k, T(1), a.data<T>(), ma.ld, sa,
-                        b.data<T>(), mb.ld, sb, beta, to.data<T>(), std::max<int64_t>(n, 1), m * n);
+                        b.data<T>(), mb.ld, sb, T(0), to.data<T>(), std::max<int64_t>(n, 1), m * n);
     }
   });
   if (!direct) copy_values(out, to);

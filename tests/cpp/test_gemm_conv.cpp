@@ -88,22 +88,28 @@ void test_gemm(int64_t m, int64_t n, int64_t k, bool ta, bool tb, T alpha, T bet
   const auto a = random_vector<T>((ta ? k : m) * lda), b = random_vector<T>((tb ? n : k) * ldb);
   auto c = random_vector<T>(m * ldc);
   std::vector<W> want(c.begin(), c.end());
+  // What is added: C itself, another matrix or one row.
+  const int addend = static_cast<int>(pick(0, 2));
+  const int64_t ldd = addend == 2 ? 0 : n + pick(0, 3);
+  const auto other = random_vector<T>(m * (n + 3));
+  const T* d = addend == 0 ? nullptr : other.data();
   for (int64_t i = 0; i < m; i++)
     for (int64_t j = 0; j < n; j++) {
       W sum = 0;
       for (int64_t p = 0; p < k; p++)
         sum += W(ta ? a[p * lda + i] : a[i * lda + p]) * W(tb ? b[j * ldb + p] : b[p * ldb + j]);
       W& out = want[i * ldc + j];
-      out = W(alpha) * sum + (beta == T(0) ? W(0) : W(beta) * out);
+      const W added = addend == 0 ? out : W(other[i * ldd + j]);
+      out = W(alpha) * sum + (beta == T(0) ? W(0) : W(beta) * added);
       if constexpr (std::is_integral_v<T>) out = static_cast<T>(out);
       if constexpr (std::is_floating_point_v<T>)
-        if (beta == T(0)) c[i * ldc + j] = std::nan(""); // must not be read
+        if (beta == T(0) || addend != 0) c[i * ldc + j] = std::nan(""); // must not be read
     }
   auto serial = c;
   set_num_threads(1);
-  gemm<T>(ta, tb, m, n, k, alpha, a.data(), lda, b.data(), ldb, beta, serial.data(), ldc);
+  gemm<T>(ta, tb, m, n, k, alpha, a.data(), lda, b.data(), ldb, beta, serial.data(), ldc, d, ldd);
   set_num_threads(2);
-  gemm<T>(ta, tb, m, n, k, alpha, a.data(), lda, b.data(), ldb, beta, c.data(), ldc);
+  gemm<T>(ta, tb, m, n, k, alpha, a.data(), lda, b.data(), ldb, beta, c.data(), ldc, d, ldd);
   CHECK(same_bits(c, serial), "gemm %ld %ld %ld: threads differ", m, n, k);
   const double e = worst_error(c, want, 1 + std::sqrt(double(k)));
   CHECK(e <= tolerance<T>(), "gemm %ld %ld %ld ta=%d tb=%d size=%zu error %g", m, n, k, ta, tb,
@@ -120,6 +126,18 @@ void test_gemms(int rounds) {
     const T alpha = r % 3 == 0 ? T(2) : T(1), beta = r % 2 ? T(0) : r % 4 ? T(1) : T(3);
     test_gemm<T>(m, n, k, pick(0, 1), pick(0, 1), alpha, beta);
   }
+}
+
+// Shapes for every way to cut: blocks of rows and of k, parts of k, few rows, vectors.
+template<class T>
+void test_cuts() {
+  const int64_t shapes[][3] = {{700, 45, 300}, {330, 530, 70},  {40, 700, 600}, {20, 10, 20000},
+                               {9, 13, 20000}, {1, 1, 100000},  {1, 900, 700},  {1, 9000, 40},
+                               {1, 33, 50000}, {700, 1, 900},   {5, 300, 100},  {300, 7, 131},
+                               {8, 64, 1024},  {1024, 16, 512}, {5000, 3, 3},   {4500, 30, 40}};
+  for (const auto& [m, n, k] : shapes)
+    for (int t = 0; t < 4; t++)
+      for (T beta : {T(0), T(1), T(3)}) test_gemm<T>(m, n, k, t & 1, t >> 1, T(1), beta);
 }
 
 template<class T>
@@ -300,6 +318,8 @@ int main(int argc, char** argv) {
   test_gemms<uint8_t>(rounds / 6);
   test_gemms<int16_t>(rounds / 6);
   test_gemms<int32_t>(rounds / 6);
+  test_cuts<float>();
+  test_cuts<double>();
   test_batched<float>();
   test_batched<std::complex<double>>();
   test_convs<float>(rounds);
