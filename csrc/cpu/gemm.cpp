@@ -253,11 +253,29 @@ bool gemm_by_parts(const GemmCall<T>& call) {
   return true;
 }
 
+} // namespace
+
+template<class T>
+void gemm_small(int64_t batch, const GemmCall<T>& g, int64_t sa, int64_t sb, int64_t sc) {
+  gemm_kernels<T>().small(batch, static_cast<int>(g.m), static_cast<int>(g.n),
+                          static_cast<int>(g.k), g.alpha, g.a, g.trans_a ? 1 : g.lda,
+                          g.trans_a ? g.lda : 1, sa, g.b, g.trans_b ? 1 : g.ldb,
+                          g.trans_b ? g.ldb : 1, sb, g.beta, g.c, g.ldc, sc);
+}
+template void gemm_small<float>(int64_t, const GemmCall<float>&, int64_t, int64_t, int64_t);
+template void gemm_small<double>(int64_t, const GemmCall<double>&, int64_t, int64_t, int64_t);
+
+namespace {
+
 template<class T>
 void gemm_real(GemmCall<T> call) {
   if (call.m <= 0 || call.n <= 0) return;
   if (call.d == nullptr) call.d = call.c, call.ldd = call.ldc;
   if (call.k <= 0 || call.alpha == T(0)) return call.prefill(0, call.m, 0, call.n);
+  if (std::max({call.m, call.n, call.k}) <= kSmall) {
+    if (call.d != call.c && call.beta != T(0)) call.prefill(0, call.m, 0, call.n), call.beta = 1;
+    return gemm_small(1, call, 0, 0, 0);
+  }
   if (gemm_as_vectors(call) || gemm_by_parts(call)) return;
   Product<T>(call).run();
 }

@@ -38,6 +38,10 @@ struct GemmCall {
 template<class T>
 bool gemm_as_vectors(const GemmCall<T>& call);
 
+// A batch of products with m, n, k <= kSmall on this thread; s* lead to the next one's operands.
+template<class T>
+void gemm_small(int64_t batch, const GemmCall<T>& call, int64_t sa, int64_t sb, int64_t sc);
+
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 } // namespace flambeau

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "gemm.h"
+#include "gemm_call.h"
 #include "gemm_kernels.h"
 #include "parallel.h"
 
@@ -102,19 +103,21 @@ const Pair<T>* row_major(bool trans, int64_t rows, int64_t cols, const Pair<T>* 
   return dense;
 }
 
-// One real product with columns (re, im): rows (re, im) of A meet rows (re, im) and (-im, re) of B.
+// One real product with columns (re, im): rows (re, im) of A meet rows (re, im) and (-im, re) of B,
+// or, where B is stored by columns, columns (re, -im) and (im, re).
 template<class T>
 void multiply_wide(bool ta, bool tb, int64_t m, int64_t n, int64_t k, Pair<T> alpha,
                    const Pair<T>* a, int64_t lda, const Pair<T>* b, int64_t ldb, bool add,
                    Pair<T>* c, int64_t ldc) {
   a = row_major(ta, m, k, a, lda, kSlotA);
   auto* wide = workspace<Pair<T>>(kSlotB, 2 * k * n);
-  copy_rows<T>(tb, k, n, b, ldb, [=](Pair<T> z, int64_t p, int64_t j) {
+  const int64_t rows = tb ? n : k, cols = tb ? k : n;
+  copy_rows<T>(false, rows, cols, b, ldb, [=](Pair<T> z, int64_t i, int64_t j) {
     z = alpha * z;
-    wide[2 * p * n + j] = z;
-    wide[(2 * p + 1) * n + j] = {-z.im, z.re};
+    wide[2 * i * cols + j] = tb ? Pair<T>{z.re, -z.im} : z;
+    wide[(2 * i + 1) * cols + j] = tb ? Pair<T>{z.im, z.re} : Pair<T>{-z.im, z.re};
   });
-  gemm<T>(false, false, m, 2 * n, 2 * k, T(1), &a->re, 2 * lda, &wide->re, 2 * n, T(add), &c->re,
+  gemm<T>(false, tb, m, 2 * n, 2 * k, T(1), &a->re, 2 * lda, &wide->re, 2 * cols, T(add), &c->re,
           2 * ldc);
 }
 
@@ -151,6 +154,13 @@ void gemm_complex(bool ta, bool tb, int64_t m, int64_t n, int64_t k, Pair<T> alp
   if (add && !(beta == Pair<T>{1, 0}))
     for (int64_t i = 0; i < m; i++)
       for (int64_t j = 0; j < n; j++) c[i * ldc + j] = beta * c[i * ldc + j];
+  // A vector goes to the side that need not copy the matrix: C' = op(B)' op(A)'.
+  if ((m == 1 && tb) || (n == 1 && ta && ldc == 1)) {
+    std::swap(m, n), std::swap(a, b), std::swap(lda, ldb);
+    std::swap(ta, tb), ta = !ta, tb = !tb;
+    ldc = n;
+  }
+  if (n == 1 && ldb == 1) tb = true, ldb = k;
   const bool few = m * (k + 4 * n) < 2 * k * n;
   (few ? multiply_tall<T> : multiply_wide<T>)(ta, tb, m, n, k, alpha, a, lda, b, ldb, add, c, ldc);
 }
@@ -218,6 +228,14 @@ void gemm_batched(int64_t batch, bool ta, bool tb, int64_t m, int64_t n, int64_t
     return;
   }
   const auto grain = static_cast<int64_t>(std::clamp((1 << 17) / work, 1.0, 1048576.0));
+  if constexpr (std::is_floating_point_v<T>)
+    if (std::max({m, n, k}) <= kSmall && k > 0 && alpha != T(0))
+      return parallel_for(batch, (1 << 15) / (m * n * k + 64), [&](int64_t i, int64_t end) {
+        gemm_small<T>(end - i,
+                      {ta, tb, m, n, k, alpha, a + i * stride_a, lda, b + i * stride_b, ldb, beta,
+                       nullptr, 0, c + i * stride_c, ldc},
+                      stride_a, stride_b, stride_c);
+      });
   parallel_for(batch, grain, [&](int64_t i, int64_t end) {
     for (; i < end; i++) product(i);
   });

@@ -75,6 +75,42 @@ void tile(int64_t k, const T* a, int64_t rs, int64_t cs, const T* b, int64_t bs,
 #undef FLAMBEAU_OUT
 }
 
+template<class T, int MR>
+FLAMBEAU_INLINE void small_rows(int k, const T* a, int64_t rs, int64_t cs, const T* b, int64_t bs,
+                                T* c, int64_t ldc, int cols, T alpha, T beta) {
+  Vec<T> sums[MR] = {};
+  for (int p = 0; p < k; p++) {
+    const Vec<T> row = load_part<T>(b + p * bs, cols);
+#pragma GCC unroll 4
+    for (int i = 0; i < MR; i++) sums[i] += broadcast<Vec<T>>(a[i * rs + p * cs]) * row;
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < MR; i++)
+    finish<T>(c + i * ldc, sums[i], broadcast<Vec<T>>(alpha), beta, cols);
+}
+
+template<class T>
+void small(int64_t batch, int m, int n, int k, T alpha, const T* a, int64_t rs, int64_t cs,
+           int64_t sa, const T* b, int64_t bs, int64_t ks, int64_t sb, T beta, T* c, int64_t ldc,
+           int64_t sc) {
+  T rows[kSmall * kSmall]; // B with its rows contiguous
+  for (; batch > 0; batch--, a += sa, b += sb, c += sc) {
+    if (ks != 1) transpose(n, k, b, ks, rows, kSmall);
+    const T* from = ks != 1 ? rows : b;
+    const int64_t step = ks != 1 ? kSmall : bs;
+    for (int j = 0; j < n; j += kLanes<T>) {
+      const int cols = n - j < kLanes<T> ? n - j : kLanes<T>;
+      int i = 0;
+      for (; i + 4 <= m; i += 4)
+        small_rows<T, 4>(k, a + i * rs, rs, cs, from + j, step, c + i * ldc + j, ldc, cols, alpha,
+                         beta);
+      for (; i < m; i++)
+        small_rows<T, 1>(k, a + i * rs, rs, cs, from + j, step, c + i * ldc + j, ldc, cols, alpha,
+                         beta);
+    }
+  }
+}
+
 template<class T, int NV>
 FLAMBEAU_INLINE void copy_row(int64_t panels, int width, const T* src, T* dst, int64_t stride) {
   constexpr int L = kLanes<T>;
@@ -249,9 +285,9 @@ template<class T, int... I>
 const GemmKernels<T>* make_table() {
   static constexpr typename GemmKernels<T>::Tile one[] = {tile<T, I, 1>...};
   static constexpr typename GemmKernels<T>::Tile two[] = {tile<T, I, 2>...};
-  static constexpr GemmKernels<T> table = {kLanes<T>,    2 * kLanes<T>, kMaxRows,
-                                           kMasks,       {one, two},    pack_transposed<T>,
-                                           pack_rows<T>, dots<T>,       combine<T>};
+  static constexpr GemmKernels<T> table = {kLanes<T>,  2 * kLanes<T>,      kMaxRows, kMasks,
+                                           {one, two}, pack_transposed<T>, small<T>, pack_rows<T>,
+                                           dots<T>,    combine<T>};
   return &table;
 }
 

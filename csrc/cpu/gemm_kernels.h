@@ -5,6 +5,8 @@
 
 namespace flambeau {
 
+constexpr int kSmall = 16;
+
 template<class T>
 struct GemmKernels {
   int lanes;        // elements in one vector
@@ -20,6 +22,12 @@ struct GemmKernels {
 
   // dst[p * width + j] = src[j * ld + p] for j < cols, zero for cols <= j < width.
   void (*pack_transposed)(int64_t k, int cols, int width, const T* src, int64_t ld, T* dst);
+  // `batch` products of matrices with m, n, k <= kSmall; A's element (i, p) is a[i * rs + p * cs]
+  // and B's (p, j) is b[p * bs + j * ks]. s* lead to the operands of the next product.
+  void (*small)(int64_t batch, int m, int n, int k, T alpha, const T* a, int64_t rs, int64_t cs,
+                int64_t sa, const T* b, int64_t bs, int64_t ks, int64_t sb, T beta, T* c,
+                int64_t ldc, int64_t sc);
+
   // Columns to panels of `width`, `stride` apart: dst[j / width * stride + p * width + j % width] =
   // src[p * ld + j] for j < cols; zero fills the last panel up.
   void (*pack_rows)(int64_t k, int64_t cols, int width, const T* src, int64_t ld, T* dst,

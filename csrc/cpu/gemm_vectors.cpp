@@ -84,8 +84,9 @@ template<class T>
 bool gemm_as_vectors(const GemmCall<T>& call) {
   constexpr int64_t kFew = 8, kLong = 32;
   const auto& [ta, tb, m, n, k, alpha, a, lda, b, ldb, given_beta, d, ldd, c, ldc] = call;
-  const bool rows_meet = !ta && tb && k >= kLong; // both operands are stored along k
-  if (m > 1 && n > 1 && !(rows_meet && std::min(m, n) <= kFew)) return false;
+  const bool rows_meet = !ta && tb && k >= kLong;             // both operands are stored along k
+  const bool two_rows = m == 2 && !tb && k * n >= 2 * kChunk; // a large B is best read by rows
+  if (m > 1 && n > 1 && !two_rows && !(rows_meet && std::min(m, n) <= kFew)) return false;
   if (n == 1 && ta && ldc != 1) return false;
   T beta = given_beta;
   if (d != c && beta != T(0)) call.prefill(0, m, 0, n), beta = 1;
@@ -96,8 +97,9 @@ bool gemm_as_vectors(const GemmCall<T>& call) {
     dots(m, 1, k, alpha, a, lda, dense(b, tb ? 1 : ldb, k), k, beta, c, ldc, 1);
   } else if (n == 1) {
     combine(m, k, alpha, a, lda, b, tb ? 1 : ldb, beta, c);
-  } else if (m == 1 && !tb) {
-    combine(n, k, alpha, b, ldb, a, ta ? lda : 1, beta, c);
+  } else if (two_rows || (m == 1 && !tb)) {
+    for (int64_t i = 0; i < m; i++)
+      combine(n, k, alpha, b, ldb, a + i * (ta ? 1 : lda), ta ? lda : 1, beta, c + i * ldc);
   } else if (m == 1) {
     dots(n, 1, k, alpha, b, ldb, dense(a, ta ? lda : 1, k), k, beta, c, 1, 1);
   } else if (m <= n) {

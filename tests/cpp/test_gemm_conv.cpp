@@ -131,10 +131,11 @@ void test_gemms(int rounds) {
 // Shapes for every way to cut: blocks of rows and of k, parts of k, few rows, vectors.
 template<class T>
 void test_cuts() {
-  const int64_t shapes[][3] = {{700, 45, 300}, {330, 530, 70},  {40, 700, 600}, {20, 10, 20000},
-                               {9, 13, 20000}, {1, 1, 100000},  {1, 900, 700},  {1, 9000, 40},
-                               {1, 33, 50000}, {700, 1, 900},   {5, 300, 100},  {300, 7, 131},
-                               {8, 64, 1024},  {1024, 16, 512}, {5000, 3, 3},   {4500, 30, 40}};
+  const int64_t shapes[][3] = {{700, 45, 300}, {330, 530, 70}, {40, 700, 600},  {20, 10, 20000},
+                               {9, 13, 20000}, {1, 1, 100000}, {1, 900, 700},   {1, 9000, 40},
+                               {1, 33, 50000}, {2, 700, 150},  {700, 1, 900},   {5, 300, 100},
+                               {300, 7, 131},  {8, 64, 1024},  {1024, 16, 512}, {5000, 3, 3},
+                               {4500, 30, 40}};
   for (const auto& [m, n, k] : shapes)
     for (int t = 0; t < 4; t++)
       for (T beta : {T(0), T(1), T(3)}) test_gemm<T>(m, n, k, t & 1, t >> 1, T(1), beta);
@@ -143,7 +144,8 @@ void test_cuts() {
 template<class T>
 void test_batched() {
   for (int r = 0; r < 40; r++) {
-    const int64_t batch = pick(0, 12), m = pick(1, 40), n = pick(1, 40), k = pick(0, 40);
+    const int64_t most = r % 2 ? 40 : 16, batch = pick(0, r % 4 ? 12 : 900);
+    const int64_t m = pick(1, most), n = pick(1, most), k = pick(0, most);
     const bool ta = pick(0, 1), tb = pick(0, 1), shared_b = r % 3 == 0;
     const auto a = random_vector<T>(batch * m * k), b = random_vector<T>((batch + 1) * k * n);
     std::vector<T> got(batch * m * n), want(batch * m * n);
