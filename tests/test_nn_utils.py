@@ -196,3 +196,18 @@ def test_skip_init_and_data_parallel():
     net = nn.DataParallel(nn.Linear(3, 2))
     assert list(net.state_dict()) == ["module.weight", "module.bias"]
     assert tuple(net(fb.ones(1, 3)).shape) == (1, 2)
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64])
+def test_clip_by_norm_of_many_shapes(dtype):
+    rng = np.random.default_rng(3)
+    values = [rng.normal(size=s) for s in [(), (0, 3), (17,), (3, 5), (40000,)]]
+    ps = [nn.Parameter(fb.zeros(v.shape, dtype=dtype)) for v in values]
+    for p, v in zip(ps, values):
+        p.grad = fb.tensor(v, dtype=dtype)
+    ps[3].grad = fb.tensor(values[3].T.copy(), dtype=dtype).t()
+    norm = math.sqrt(sum((v**2).sum() for v in values))
+    got = utils.clip_grad_norm_(ps, 1.0)
+    assert got.dtype == dtype and float(got) == pytest.approx(norm, rel=1e-6)
+    for p, v in zip(ps, values):
+        close(p.grad, v / (norm + 1e-6), 1e-6)

@@ -523,6 +523,44 @@ def test_fused_and_composite_updates_agree():
             )  # fmt: skip
 
 
+RULES = [
+    ("Adadelta", {"weight_decay": 0.1}),
+    ("Adamax", {"maximize": True}),
+    ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("NAdam", {"weight_decay": 0.1, "maximize": True}),
+    ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "betas": (0.4, 0.9)}),
+    ("RAdam", {"weight_decay": 0.1}),
+    ("ASGD", {"lambd": 0.1, "t0": 2, "weight_decay": 0.1}),
+    ("Rprop", {"maximize": True}),
+]
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64])
+@pytest.mark.parametrize("name, options", RULES)
+def test_rules_of_one_form_agree_with_their_composites(name, options, dtype):
+    rng = np.random.default_rng(2)
+    shapes = [(1,), (7,), (3, 0), (33, 1000)]  # the last makes more than one chunk
+    values = [rng.normal(size=s) for s in shapes]
+    gradients = [[rng.normal(size=s) * (rng.random(s) > 0.1) for s in shapes] for _ in range(8)]
+    results = []
+    for recorded in (False, True):  # a step that is recorded is the composite's
+        ps = [fb.tensor(v, dtype=dtype) for v in values]
+        opt = getattr(optim, name)(ps, lr=0.01, differentiable=recorded, **options)
+        for grads in gradients:
+            for p, g in zip(ps, grads):
+                p.grad = fb.tensor(g, dtype=dtype)
+            opt.step()
+        states = [{k: v.numpy().copy() for k, v in opt.state[p].items()} for p in ps]
+        results.append(([p.numpy() for p in ps], states))
+    tol = 2e-5 if dtype == fb.float32 else 1e-7  # some scalars of the state are float32
+    for a, b in zip(results[0][0], results[1][0]):
+        np.testing.assert_allclose(a, b, rtol=tol, atol=tol)
+    for a, b in zip(results[0][1], results[1][1]):
+        assert a.keys() == b.keys()
+        for key in a:
+            np.testing.assert_allclose(a[key], b[key], rtol=tol, atol=tol, err_msg=key)
+
+
 def test_differentiable_step():
     p = fb.tensor([2.0], dtype=fb.float64, requires_grad=True)
     w = p.clone()

@@ -29,6 +29,15 @@ struct AdagradNumbers {
   bool maximize;
 };
 
+// The rules that share one form: two lists of states and a few numbers, whose meaning is the
+// rule's.
+struct RuleNumbers {
+  double c[7];
+  double penalty, shrink; // as for Adam
+  bool maximize;
+};
+enum class OptimRule { Adadelta, Adamax, NAdam, RAdam, Asgd, Rprop, Count };
+
 // All take n elements of: the parameter, its gradient, then the state (null: not kept).
 template<class T>
 struct OptimKernels {
@@ -37,6 +46,8 @@ struct OptimKernels {
   void (*rmsprop)(T* p, const T* g, T* square, T* mean, T* buffer, int64_t n,
                   const RmspropNumbers& c);
   void (*adagrad)(T* p, const T* g, T* sum, int64_t n, const AdagradNumbers& c);
+  void (*rules[int(OptimRule::Count)])(T* p, const T* g, T* first, T* second, int64_t n,
+                                       const RuleNumbers& c);
 };
 
 struct OptimTables {

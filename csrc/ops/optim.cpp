@@ -1,5 +1,6 @@
 // Fused optimizer steps: all parameters of a group in one pass over their memory.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "../core/elementwise.h"
@@ -266,6 +267,98 @@ Value fused_adagrad(Args& a) {
   return Scalar(true);
 }
 
+// The numbers of a rule at step `t`; `own` points to the two scalars that the parameter keeps.
+using Scalars = std::array<double, 2>;
+RuleNumbers numbers_of(OptimRule rule, double lr, const double* k, double t, Scalars& own) {
+  RuleNumbers n{};
+  auto powers = [&] { return std::pair(1 - std::pow(k[0], t), 1 - std::pow(k[1], t)); };
+  switch (rule) {
+  case OptimRule::Adadelta: return {{k[0], 1 - k[0], k[1], -lr}, 0, 1, false};
+  case OptimRule::Adamax: return {{1 - k[0], k[1], k[2], -lr / powers().first}, 0, 1, false};
+  case OptimRule::NAdam: {
+    double mu = k[0] * (1 - 0.5 * std::pow(0.96, t * k[3]));
+    double next = k[0] * (1 - 0.5 * std::pow(0.96, (t + 1) * k[3]));
+    own[0] *= mu;
+    return {{1 - k[0], k[1], 1 - k[1], k[2], powers().second, -lr * (1 - mu) / (1 - own[0]),
+             -lr * next / (1 - own[0] * next)},
+            0,
+            1,
+            false};
+  }
+  case OptimRule::RAdam: {
+    double longest = 2 / (1 - k[1]) - 1, size = lr / powers().first, spread = powers().second;
+    double length = longest - 2 * t * std::pow(k[1], t) / spread;
+    double rectifier = (length - 4) * (length - 2) * longest;
+    rectifier /= (longest - 4) * (longest - 2) * length;
+    bool far = length > 5;
+    return {{1 - k[0], k[1], 1 - k[1], k[2], -size * (far ? std::sqrt(rectifier * spread) : 1),
+             double(far)},
+            0,
+            1,
+            false};
+  }
+  case OptimRule::Asgd: {
+    n = {{1 - k[0] * own[1], -own[1], own[0]}, 0, 1, false};
+    own[1] = lr / std::pow(1 + k[0] * lr * t, k[2]);
+    own[0] = 1 / std::max(1., t - k[1]);
+    return n;
+  }
+  default: return {{k[0], k[1], k[2], k[3]}, 0, 1, false};
+  }
+}
+
+double read(const Tensor& t) {
+  return t.dtype() == DType::F32 ? double(*t.data<float>()) : *t.data<double>();
+}
+void write(const Tensor& t, double v) {
+  t.dtype() == DType::F32 ? void(*t.data<float>() = float(v)) : void(*t.data<double>() = v);
+  t.bump_version();
+}
+bool are_scalars(const Tensors& list, size_t n) {
+  return (list.empty() || list.size() == n) && std::all_of(list.begin(), list.end(), [](auto& t) {
+           return t.numel() == 1 && t.device().is_cpu() && takes(t.dtype(), {});
+         });
+}
+
+// The rules that share one form; on a GPU they are compositions.
+Value fused_rule(Args& a) {
+  auto rule = OptimRule(a.integer(0));
+  Lists lists;
+  for (int i = 1; i < 5; ++i) lists.push_back(&a.tensors(i));
+  size_t n = lists[0]->size();
+  const Tensors &counters = a.tensors(5), *kept[2] = {&a.tensors(6), &a.tensors(7)};
+  if (n == 0) return Scalar(true);
+  if (on_gpu(lists) || !plain(lists) || counters.size() != n || counters[0].is_cuda() ||
+      !are_scalars(*kept[0], n) || !are_scalars(*kept[1], n))
+    return Scalar(false);
+  Steps steps = count(counters, (*lists[0])[0]);
+  if (!steps.ok) return Scalar(false);
+  double lr = a.real(8), k[4] = {a.real(9), a.real(10), a.real(11), a.real(12)};
+  double decay = a.real(13);
+  bool decoupled = a.flag(14);
+  std::vector<RuleNumbers> numbers(n);
+  for (size_t i = 0; i < n; ++i) {
+    Scalars own{};
+    for (int j = 0; j < 2; ++j)
+      if (!kept[j]->empty()) own[size_t(j)] = read((*kept[j])[i]);
+    numbers[i] = numbers_of(rule, lr, k, steps.values[i], own);
+    numbers[i].penalty = decoupled ? 0 : decay;
+    numbers[i].shrink = decoupled ? 1 - lr * decay : 1;
+    numbers[i].maximize = a.flag(15);
+    for (int j = 0; j < 2; ++j)
+      if (!kept[j]->empty()) write((*kept[j])[i], own[size_t(j)]);
+  }
+  walk(lists, [&](size_t i, char* const* at, int64_t count) {
+    if ((*lists[0])[i].dtype() == DType::F32)
+      tables().f32.rules[int(rule)](ptr<float>(at[0]), ptr<float>(at[1]), ptr<float>(at[2]),
+                                    ptr<float>(at[3]), count, numbers[i]);
+    else
+      tables().f64.rules[int(rule)](ptr<double>(at[0]), ptr<double>(at[1]), ptr<double>(at[2]),
+                                    ptr<double>(at[3]), count, numbers[i]);
+  });
+  return Scalar(true);
+}
+
 // lr_here: a number on the GPU of the parameters that counts instead of lr.
 // Each returns False, having touched nothing, for tensors it cannot take.
 static Register optim_functions({
@@ -286,6 +379,10 @@ static Register optim_functions({
      "Tensor[] state_steps, float lr, float lr_decay, float weight_decay, float eps, "
      "bool maximize, Tensor? lr_here=None) -> Scalar",
      kFunction, fused_adagrad, "One step of Adagrad on all parameters, in place."},
+    {"_fused_rule_(int rule, Tensor[] params, Tensor[] grads, Tensor[] first, Tensor[] second, "
+     "Tensor[] state_steps, Tensor[] scalars, Tensor[] rates, float lr, float c0, float c1, "
+     "float c2, float c3, float weight_decay, bool decoupled, bool maximize) -> Scalar",
+     kFunction, fused_rule, "One step of a rule, numbered as in optim/_common.py, in place."},
 });
 
 } // namespace

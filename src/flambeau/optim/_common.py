@@ -14,6 +14,49 @@ def fused(name: str):
     return getattr(_C, name, None)
 
 
+_fused_rule = fused("_fused_rule_")
+_RULES = ("adadelta", "adamax", "nadam", "radam", "asgd", "rprop")  # in the order of OptimRule
+
+
+def fused_rule(
+    name,
+    lists,
+    steps,
+    lr,
+    numbers,
+    *,
+    weight_decay=0,
+    decoupled=False,
+    maximize=False,
+    scalars=(),
+    rates=(),
+):
+    """Run one step of rule ``name`` in the core; False, with nothing touched, where it cannot.
+
+    ``lists`` are the parameters, gradients and states; ``numbers`` the rule's constants.
+    """
+    number, here = number_and_tensor(rate(lr))
+    if here is not None or _fused_rule is None or _C.is_grad_enabled():
+        return False
+    numbers = (*numbers, 0.0, 0.0, 0.0, 0.0)[:4]
+    params, grads, first, second = (*lists, ())[:4]
+    return _fused_rule(
+        _RULES.index(name),
+        params,
+        grads,
+        first,
+        second,
+        steps,
+        scalars,
+        rates,
+        number,
+        *map(scalar, numbers),
+        scalar(weight_decay),
+        decoupled,
+        maximize,
+    )
+
+
 def scalar(value):
     """Return a Python number for a number or a one-element Tensor."""
     return value.item() if isinstance(value, flambeau.Tensor) else value

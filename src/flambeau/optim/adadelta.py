@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import flambeau
 
-from ._common import add, check_lr, check_modes, check_nonnegative, each, new_step, rate, take
+from ._common import (
+    add,
+    check_lr,
+    check_modes,
+    check_nonnegative,
+    each,
+    fused_rule,
+    new_step,
+    rate,
+    take,
+)
 from .optimizer import Optimizer
 
 
@@ -79,6 +89,16 @@ def adadelta(
     params, grads, square_avgs, acc_deltas, state_steps, *, lr, rho, eps, weight_decay, maximize
 ):
     """One step of Adadelta on lists of tensors, in place."""
+    if fused_rule(
+        "adadelta",
+        (params, grads, square_avgs, acc_deltas),
+        state_steps,
+        lr,
+        (rho, eps),
+        weight_decay=weight_decay,
+        maximize=maximize,
+    ):
+        return
     lr = rate(lr)
     walk = each(
         params,

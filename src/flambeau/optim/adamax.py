@@ -12,6 +12,7 @@ from ._common import (
     check_modes,
     check_nonnegative,
     each,
+    fused_rule,
     new_step,
     plus,
     rate,
@@ -93,6 +94,16 @@ def adamax(
     params, grads, exp_avgs, exp_infs, state_steps, *, eps, beta1, beta2, lr, weight_decay, maximize
 ):
     """One step of Adamax on lists of tensors, in place."""
+    if fused_rule(
+        "adamax",
+        (params, grads, exp_avgs, exp_infs),
+        state_steps,
+        lr,
+        (beta1, beta2, eps),
+        weight_decay=weight_decay,
+        maximize=maximize,
+    ):
+        return
     lr = rate(lr)
     walk = each(
         params, grads, exp_avgs, exp_infs, state_steps, maximize=maximize, weight_decay=weight_decay

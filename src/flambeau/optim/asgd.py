@@ -10,6 +10,7 @@ from ._common import (
     check_modes,
     check_nonnegative,
     each,
+    fused_rule,
     new_step,
     rate,
     scalar,
@@ -91,6 +92,18 @@ def asgd(
     params, grads, axs, mus, etas, state_steps, *, lambd, lr, t0, alpha, weight_decay, maximize
 ):
     """One step of averaged SGD on lists of tensors, in place."""
+    if fused_rule(
+        "asgd",
+        (params, grads, axs),
+        state_steps,
+        lr,
+        (lambd, t0, alpha),
+        weight_decay=weight_decay,
+        maximize=maximize,
+        scalars=mus,
+        rates=etas,
+    ):
+        return
     lr = rate(lr)
     walk = each(
         params, grads, axs, mus, etas, state_steps, maximize=maximize, weight_decay=weight_decay

@@ -12,6 +12,7 @@ from ._common import (
     check_modes,
     check_nonnegative,
     each,
+    fused_rule,
     new_step,
     plus,
     rate,
@@ -115,6 +116,18 @@ def nadam(
     maximize,
 ):
     """One step of NAdam on lists of tensors, in place."""
+    if fused_rule(
+        "nadam",
+        (params, grads, exp_avgs, exp_avg_sqs),
+        state_steps,
+        lr,
+        (beta1, beta2, eps, momentum_decay),
+        weight_decay=weight_decay,
+        decoupled=decoupled_weight_decay,
+        maximize=maximize,
+        scalars=mu_products,
+    ):
+        return
     lr = rate(lr)
     if decoupled_weight_decay and weight_decay != 0:
         for p in params:

@@ -13,6 +13,7 @@ from ._common import (
     check_modes,
     check_nonnegative,
     each,
+    fused_rule,
     new_step,
     plus,
     rate,
@@ -109,6 +110,17 @@ def radam(
     maximize,
 ):
     """One step of RAdam on lists of tensors, in place."""
+    if fused_rule(
+        "radam",
+        (params, grads, exp_avgs, exp_avg_sqs),
+        state_steps,
+        lr,
+        (beta1, beta2, eps),
+        weight_decay=weight_decay,
+        decoupled=decoupled_weight_decay,
+        maximize=maximize,
+    ):
+        return
     lr = rate(lr)
     if decoupled_weight_decay and weight_decay != 0:
         for p in params:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flambeau
 
-from ._common import check_lr, check_modes, each, new_step, scalar, take
+from ._common import check_lr, check_modes, each, fused_rule, new_step, scalar, take
 from .optimizer import Optimizer
 
 
@@ -90,6 +90,15 @@ def rprop(
     maximize,
 ):
     """One step of Rprop on lists of tensors, in place."""
+    if fused_rule(
+        "rprop",
+        (params, grads, prevs, step_sizes),
+        state_steps,
+        0.0,
+        (etaminus, etaplus, step_size_min, step_size_max),
+        maximize=maximize,
+    ):
+        return
     for p, grad, prev, size, count in each(
         params, grads, prevs, step_sizes, state_steps, maximize=maximize
     ):

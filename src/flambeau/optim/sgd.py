@@ -80,11 +80,11 @@ class SGD(Optimizer):
         if group["momentum"] != 0:
             states = [self.state[p] for p in params]
             bufs = [state.get("momentum_buffer") for state in states]
+            for buf, grad in zip(bufs, grads):
+                if buf is None:
+                    _refuse_sparse(self, grad)
         else:
             states, bufs = None, [None] * len(params)
-        if any(buf is None for buf in bufs):
-            for grad in grads:
-                _refuse_sparse(self, grad)
         sgd(
             params,
             grads,

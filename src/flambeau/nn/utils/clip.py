@@ -26,7 +26,7 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
         if not tensors:
             return fb.tensor(0.0)
         total = _C._list_norm(tensors) if norm_type == 2 else None
-        if total is None:  # not alike, or not on a GPU
+        if total is None:  # not alike
             device = tensors[0].device
             norms = [vector_norm(t, norm_type).to(device) for t in tensors]
             total = vector_norm(fb.stack(norms), norm_type)
@@ -41,7 +41,10 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
 
 def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     """Scale the gradients in place by max_norm / total_norm where that is below 1."""
-    grads = [p.grad for p in _list(parameters) if p.grad is not None]
+    _scale([p.grad for p in _list(parameters) if p.grad is not None], max_norm, total_norm)
+
+
+def _scale(grads, max_norm, total_norm):
     with fb.no_grad():
         factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
         if not _C._list_scale_(grads, factor):
@@ -59,10 +62,9 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     >>> fb.nn.utils.clip_grad_norm_([p], 1.0).item()
     5.0
     """
-    parameters = _list(parameters)
-    grads = [p.grad for p in parameters if p.grad is not None]
+    grads = [g for g in [p.grad for p in _list(parameters)] if g is not None]
     total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
-    clip_grads_with_norm_(parameters, max_norm, total, foreach)
+    _scale(grads, max_norm, total)
     return total
 
 
