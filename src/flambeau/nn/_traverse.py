@@ -6,22 +6,53 @@ from ._hooks import _registered
 from .parameter import Parameter
 
 
+def _walk(module, path, memo, once, found):
+    """Append ``(path, module)`` for ``module`` and all below it that are not in ``memo``."""
+    if module in memo:
+        return
+    if once:
+        memo.add(module)
+    found.append((path, module))
+    for name, child in module._modules.items():
+        if child is not None:
+            _walk(child, f"{path}.{name}" if path else name, memo, once, found)
+
+
+def _tree(module, found):
+    """Make ``module`` and all below it keys of ``found``, in order."""
+    found[module] = None
+    for child in module._modules.values():
+        if child is not None and child not in found:
+            _tree(child, found)
+    return found
+
+
 class _TraverseMixin:
     """The walking and lookup methods of Module."""
 
     def _named_members(self, members, prefix="", recurse=True, remove_duplicate=True):
-        seen = set()
+        found, seen = [], set()
         if recurse:
             modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         else:
             modules = ((prefix, self),)
         for path, module in modules:
+            head = path + "." if path else ""
             for name, value in members(module):
-                if value is None or id(value) in seen:
+                if value is None or value in seen:
                     continue
                 if remove_duplicate:
-                    seen.add(id(value))
-                yield (path + "." if path else "") + name, value
+                    seen.add(value)
+                found.append((head + name, value))
+        return iter(found)
+
+    def _members(self, table, recurse):
+        found = {}
+        for module in _tree(self, {}) if recurse else (self,):
+            for value in module.__dict__[table].values():
+                if value is not None:
+                    found[value] = None
+        return iter(found)
 
     def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
         """Yield ``(name, parameter)``, this module's first, then the submodules'.
@@ -37,8 +68,9 @@ class _TraverseMixin:
 
     def parameters(self, recurse=True):
         """Yield the parameters, each once; ``recurse=False`` leaves the submodules out."""
-        for _, parameter in self.named_parameters(recurse=recurse):
-            yield parameter
+        if type(self).named_parameters is _TraverseMixin.named_parameters:
+            return self._members("_parameters", recurse)
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
         """Yield ``(name, buffer)`` as ``named_parameters`` does."""
@@ -46,40 +78,29 @@ class _TraverseMixin:
 
     def buffers(self, recurse=True):
         """Yield the buffers, each once."""
-        for _, buffer in self.named_buffers(recurse=recurse):
-            yield buffer
+        return self._members("_buffers", recurse)
 
     def named_children(self):
         """Yield ``(name, module)`` for the direct submodules, each module once."""
         seen = set()
         for name, module in self._modules.items():
-            if module is not None and id(module) not in seen:
-                seen.add(id(module))
+            if module is not None and module not in seen:
+                seen.add(module)
                 yield name, module
 
     def children(self):
         """Yield the direct submodules, each once."""
-        for _, module in self.named_children():
-            yield module
+        return iter({module: None for module in self._modules.values() if module is not None})
 
     def named_modules(self, memo=None, prefix="", remove_duplicate=True):
         """Yield ``(path, module)`` for this module (path ``prefix``) and all below it."""
-        if memo is None:
-            memo = set()
-        if self in memo:
-            return
-        if remove_duplicate:
-            memo.add(self)
-        yield prefix, self
-        for name, module in self._modules.items():
-            if module is not None:
-                path = (prefix + "." if prefix else "") + name
-                yield from module.named_modules(memo, path, remove_duplicate)
+        found = []
+        _walk(self, prefix, set() if memo is None else memo, remove_duplicate, found)
+        return iter(found)
 
     def modules(self):
         """Yield this module and all below it, each once."""
-        for _, module in self.named_modules():
-            yield module
+        return iter(_tree(self, {}))
 
     def get_submodule(self, target):
         """Return the module at the dotted path ``target`` ("" is the module itself).
@@ -148,7 +169,13 @@ class _TraverseMixin:
             raise KeyError(f'a {kind} name can\'t contain ".", got: {name}')
         if name == "":
             raise KeyError(f'a {kind} name can\'t be the empty string ""')
-        if hasattr(self, name) and name not in table:
+        if name not in table and (
+            name in self.__dict__
+            or name in self._parameters
+            or name in self._modules
+            or name in self._buffers
+            or hasattr(type(self), name)
+        ):
             raise KeyError(f"attribute '{name}' already exists")
 
     def register_parameter(self, name, param):

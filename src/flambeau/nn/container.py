@@ -70,7 +70,10 @@ class Sequential(Module):
     def __getitem__(self, i):
         if isinstance(i, slice):
             return type(self)(OrderedDict(list(self._modules.items())[i]))
-        return self._modules[self._key(i)]
+        try:
+            return [*self._modules.values()][i]
+        except (IndexError, TypeError):
+            return self._modules[self._key(i)]
 
     def __setitem__(self, i, module):
         setattr(self, self._key(i), module)

@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+_LINEAR = {"linear", "sigmoid"} | {f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)}
+
+
 def calculate_gain(nonlinearity, param=None):
     """The factor that keeps the variance through a nonlinearity, by its name.
 
@@ -35,10 +38,7 @@ def calculate_gain(nonlinearity, param=None):
     >>> fb.nn.init.calculate_gain("tanh")
     1.6666666666666667
     """
-    linear = ("linear", "sigmoid") + tuple(
-        f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)
-    )
-    if nonlinearity in linear:
+    if nonlinearity in _LINEAR:
         return 1
     if nonlinearity == "tanh":
         return 5.0 / 3

@@ -19,6 +19,8 @@ __all__ = ["Module"]
 _G_FORWARD, _G_PRE = _hooks._global_forward_hooks, _hooks._global_forward_pre_hooks
 _G_BACK, _G_BACK_PRE = _hooks._global_backward_hooks, _hooks._global_backward_pre_hooks
 
+_OWNED = (Parameter, Buffer, _TraverseMixin)  # what __setattr__ puts into the tables
+
 _TABLES = (
     "_backward_pre_hooks",
     "_backward_hooks",
@@ -105,10 +107,11 @@ class Module(_HookMixin, _StateMixin, _TraverseMixin):
         except KeyError:
             pass
         for table in ("_modules", "_buffers"):
-            entries = d.get(table)
-            if entries is not None and name in entries:
-                return entries[name]
-        raise AttributeError(_missing_text(self, name))
+            try:
+                return d[table][name]
+            except KeyError:
+                pass
+        raise _Missing(self, name)
 
     def _weight_and_bias(self):
         """``self.weight, self.bias``, faster: two plain look-ups in place of two failed ones."""
@@ -119,7 +122,9 @@ class Module(_HookMixin, _StateMixin, _TraverseMixin):
             return self.weight, self.bias
 
     def __setattr__(self, name, value):
-        if isinstance(value, Parameter):
+        if name in self.__dict__ and not isinstance(value, _OWNED):
+            object.__setattr__(self, name, value)  # plain before, plain again
+        elif isinstance(value, Parameter):
             if "_parameters" not in self.__dict__:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
             self._forget(name, "_parameters")
@@ -241,11 +246,10 @@ class Module(_HookMixin, _StateMixin, _TraverseMixin):
     def zero_grad(self, set_to_none=True):
         """Drop the gradients of all parameters, or fill them with 0."""
         for parameter in self.parameters():
-            if parameter.grad is not None:
-                if set_to_none:
-                    parameter.grad = None
-                else:
-                    parameter.grad = fb.zeros_like(parameter.grad)
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                parameter.grad = fb.zeros_like(parameter.grad)
 
     def _apply(self, fn, recurse=True):
         """Replace every parameter, gradient and buffer by ``fn(tensor)``, keeping identities."""
@@ -386,6 +390,23 @@ def _put(module, name, param, new):
     except (RuntimeError, TypeError):  # e.g. another device type
         fresh = Parameter(new, param.requires_grad)
         module._parameters[name] = fresh
+
+
+class _Missing(AttributeError):
+    """An AttributeError that finds its words when they are read: most are never shown."""
+
+    def __init__(self, module, name):
+        super().__init__(name=name, obj=module)
+
+    def __str__(self):
+        return _missing_text(self.obj, self.name)
+
+    def __reduce__(self):
+        return AttributeError, (str(self),)
+
+
+_Missing.__name__ = _Missing.__qualname__ = "AttributeError"  # for tracebacks
+_Missing.__module__ = "builtins"
 
 
 def _missing_text(module, name):

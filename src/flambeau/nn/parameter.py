@@ -36,7 +36,7 @@ class Parameter(Tensor):
     def __new__(cls, data=None, requires_grad=True):
         if data is None:
             data = fb.empty(0)
-        return Tensor._make_subclass(cls, data.detach(), requires_grad)
+        return Tensor._make_subclass(cls, data, requires_grad)
 
     def __deepcopy__(self, memo):
         if id(self) not in memo:
