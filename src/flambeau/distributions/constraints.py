@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import math
+
 import flambeau as fb
 
 
 class Constraint:
-    """A set of values with a test; `event_dim` is how many right dims one value takes."""
+    """A set of values with a test; `event_dim` is how many right dims one value takes.
+
+    `within` is, for the numbers between two others, those two, which belong to the set.
+    """
 
     is_discrete = False
     is_dependent = False
     event_dim = 0
+    _within = None
 
-    def __init__(self, name, test, discrete=False, event_dim=0, **bounds):
+    def __init__(self, name, test, discrete=False, event_dim=0, within=None, **bounds):
         self._name, self._test = name, test
         self.is_discrete, self.event_dim = discrete, event_dim
+        if within is not None and all(isinstance(v, (int, float)) for v in within):
+            self._within = within
         self.__dict__.update(bounds)
+        self._bounds = bounds
 
     def check(self, value):
         """Bool tensor: which values lie in the set."""
         return self._test(value)
 
+    def holds(self, value):
+        """Whether all of `value` lies in the set."""
+        if self._within is not None and not value.is_complex():
+            return fb._C._all_within(value, *self._within)
+        return bool(self.check(value).all())
+
     def __repr__(self):
-        return self._name
+        if self._name.endswith(")"):
+            return self._name
+        return f"{self._name}({', '.join(f'{k}={v}' for k, v in self._bounds.items())})"
 
 
 class _Dependent(Constraint):
@@ -34,23 +51,54 @@ class _Dependent(Constraint):
         return self
 
 
-def _make(name, test, **kw):
-    return Constraint(name, test, **kw)
+class _Whole(Constraint):
+    """Whole numbers between two others: of integers only the bounds need a test."""
+
+    def holds(self, value):
+        if self._within is not None and not value.is_floating_point():
+            return fb._C._all_within(value, *self._within)
+        return bool(self.check(value).all())
+
+
+class _Simplex(Constraint):
+    """Vectors of nonnegative numbers that add up to 1."""
+
+    def holds(self, value):
+        within = fb._C._all_within
+        return within(value, 0.0, math.inf) and within(value.sum(-1), 1 - 1e-6, 1 + 1e-6)
+
+
+def _next(bound, towards):
+    return math.nextafter(bound, towards) if isinstance(bound, (int, float)) else bound
+
+
+def _make(name, test, kind=Constraint, **kw):
+    return kind(name, test, **kw)
 
 
 def greater_than(bound):
     """Numbers above `bound`."""
-    return _make(f"GreaterThan(lower_bound={bound})", lambda x: x > bound, lower_bound=bound)
+    return _make(
+        "GreaterThan",
+        lambda x: x > bound,
+        lower_bound=bound,
+        within=(_next(bound, math.inf), math.inf),
+    )
 
 
 def greater_than_eq(bound):
     """Numbers from `bound` on."""
-    return _make(f"GreaterThanEq(lower_bound={bound})", lambda x: x >= bound, lower_bound=bound)
+    return _make("GreaterThanEq", lambda x: x >= bound, lower_bound=bound, within=(bound, math.inf))
 
 
 def less_than(bound):
     """Numbers below `bound`."""
-    return _make(f"LessThan(upper_bound={bound})", lambda x: x < bound, upper_bound=bound)
+    return _make(
+        "LessThan",
+        lambda x: x < bound,
+        upper_bound=bound,
+        within=(-math.inf, _next(bound, -math.inf)),
+    )
 
 
 def interval(low, high):
@@ -61,10 +109,11 @@ def interval(low, high):
     [True, False]
     """
     return _make(
-        f"Interval(lower_bound={low}, upper_bound={high})",
+        "Interval",
         lambda x: (x >= low) & (x <= high),
         lower_bound=low,
         upper_bound=high,
+        within=(low, high),
     )
 
 
@@ -76,7 +125,7 @@ def half_open_interval(low, high):
     [True, False]
     """
     return _make(
-        f"HalfOpenInterval(lower_bound={low}, upper_bound={high})",
+        "HalfOpenInterval",
         lambda x: (x >= low) & (x < high),
         lower_bound=low,
         upper_bound=high,
@@ -86,11 +135,13 @@ def half_open_interval(low, high):
 def integer_interval(low, high):
     """Whole numbers from `low` to `high`, both included."""
     return _make(
-        f"IntegerInterval(lower_bound={low}, upper_bound={high})",
+        "IntegerInterval",
         lambda x: (x % 1 == 0) & (x >= low) & (x <= high),
+        _Whole,
         discrete=True,
         lower_bound=low,
         upper_bound=high,
+        within=(low, high),
     )
 
 
@@ -126,18 +177,29 @@ one_hot = _make(
     event_dim=1,
 )
 nonnegative_integer = _make(
-    "IntegerGreaterThan(lower_bound=0)", lambda x: (x % 1 == 0) & (x >= 0), discrete=True
+    "IntegerGreaterThan(lower_bound=0)",
+    lambda x: (x % 1 == 0) & (x >= 0),
+    _Whole,
+    discrete=True,
+    within=(0, math.inf),
 )
 positive_integer = _make(
-    "IntegerGreaterThan(lower_bound=1)", lambda x: (x % 1 == 0) & (x >= 1), discrete=True
+    "IntegerGreaterThan(lower_bound=1)",
+    lambda x: (x % 1 == 0) & (x >= 1),
+    _Whole,
+    discrete=True,
+    within=(1, math.inf),
 )
-real = _make("Real()", lambda x: x == x)
+real = _make("Real()", lambda x: x == x, within=(-math.inf, math.inf))
 real_vector = independent(real, 1)
 positive = greater_than(0.0)
 nonnegative = greater_than_eq(0.0)
 unit_interval = interval(0.0, 1.0)
 simplex = _make(
-    "Simplex()", lambda x: (x >= 0).all(-1) & ((x.sum(-1) - 1).abs() < 1e-6), event_dim=1
+    "Simplex()",
+    lambda x: (x >= 0).all(-1) & ((x.sum(-1) - 1).abs() < 1e-6),
+    _Simplex,
+    event_dim=1,
 )
 lower_triangular = _make(
     "LowerTriangular()", lambda x: (x.tril() == x).all(-2).all(-1), event_dim=2

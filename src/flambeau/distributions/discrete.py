@@ -201,7 +201,8 @@ class Categorical(Distribution):
         if value.dim() < 1:
             raise ValueError("`probs` or `logits` parameter must be at least one-dimensional.")
         if probs is not None:
-            if self._validate_args and validate_args is not False and not bool((probs >= 0).all()):
+            checks = self._validate_args and validate_args is not False
+            if checks and not c.nonnegative.holds(probs):
                 raise ValueError("Categorical: Expected parameter probs to be non-negative")
             self.probs = probs / probs.sum(-1, keepdim=True)
         else:

@@ -53,7 +53,7 @@ class Distribution:
                 if getattr(constraint, "is_dependent", False) or name not in self.__dict__:
                     continue
                 value = getattr(self, name)
-                if not bool(constraint.check(value).all()):
+                if not constraint.holds(value):
                     raise ValueError(
                         f"Expected parameter {name} ({type(value).__name__} of shape "
                         f"{tuple(value.shape)}) of distribution {type(self).__name__} to satisfy "
@@ -93,7 +93,7 @@ class Distribution:
         s = self.support
         if s is None or getattr(s, "is_dependent", False):
             return
-        if not bool(s.check(value).all()):
+        if not s.holds(value):
             raise ValueError(
                 f"Expected value argument (Tensor of shape {tuple(have)}) to be "
                 "within the "
