@@ -182,3 +182,50 @@ def test_bfloat16_has_no_numpy_dtype():
         fb.ones(2, dtype=fb.bfloat16).numpy()
     with pytest.raises((RuntimeError, TypeError)):
         fb.ones(2, device="meta").numpy()
+
+
+def test_arrays_of_every_kind_share_their_memory():
+    kinds = "?bBhHiIlLqQefdFD"
+    for code in kinds:
+        a = np.arange(12).astype(code).reshape(3, 4)
+        for view in (a, a[1:], a[:, ::2], a.T, a[:0], a[0, 0:1], a[2:3, 3:]):
+            t = fb.from_numpy(view)
+            assert t.shape == view.shape
+            np.testing.assert_array_equal(t.numpy(), view)
+            back = t.numpy()
+            assert back.dtype == view.dtype and back.shape == view.shape
+            if view.size:
+                assert t.data_ptr() == view.__array_interface__["data"][0]
+                assert back.__array_interface__["data"] == view.__array_interface__["data"]
+                assert back.flags.c_contiguous == view.flags.c_contiguous
+                assert back.flags.aligned and back.flags.writeable
+
+
+def test_arrays_that_memory_cannot_be_shared_with():
+    a = np.arange(6.0)
+    with pytest.raises(ValueError, match="negative"):
+        fb.from_numpy(a[::-1])
+    assert fb.tensor(a[::-1]).tolist() == a[::-1].tolist()
+    with pytest.raises(TypeError):
+        fb.from_numpy(a.astype(">f8"))
+    with pytest.raises(TypeError):
+        fb.from_numpy(np.array(["a"]))
+    with pytest.raises(TypeError, match="ndarray"):
+        fb.from_numpy([1.0])
+    a.setflags(write=False)
+    t = fb.from_numpy(a)
+    assert not t.numpy().flags.writeable
+    with pytest.raises(RuntimeError, match="read-only"):
+        t.add_(1)
+
+    class Own(np.ndarray):
+        pass
+
+    assert fb.from_numpy(np.ones(2).view(Own)).tolist() == [1, 1]
+
+
+def test_memory_lives_as_long_as_either_side_needs_it():
+    t = fb.from_numpy(np.full(1000, 7.0))
+    a = fb.full((1000,), 5.0).numpy()
+    junk = [np.full(1000, 1.0) for _ in range(20)]
+    assert len(junk) == 20 and bool((t == 7).all()) and (a == 5).all()

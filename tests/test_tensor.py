@@ -296,3 +296,54 @@ def test_dropout_keeps_the_mean():
     assert fb.allclose(y[kept], fb.tensor(1 / 0.75))
     y.sum().backward()
     assert fb.equal(x.grad != 0, kept)
+
+
+def test_objects_that_are_used_again_start_anew():
+    import gc
+    import weakref
+
+    for _ in range(3):
+        many = [fb.ones(2) for _ in range(600)]  # more than are kept
+        many[0].tag, refs = 1, [weakref.ref(t) for t in many]
+        del many
+        gc.collect()
+        assert all(r() is None for r in refs)
+    fresh = [fb.ones(2) for _ in range(600)]
+    assert not any(hasattr(t, "tag") or t.__dict__ for t in fresh)
+    assert all(gc.is_tracked(t) for t in fresh)
+    loop = fb.ones(2)
+    loop.me, ref = loop, weakref.ref(loop)
+    del loop
+    gc.collect()
+    assert ref() is None
+
+
+def test_sizes_that_are_used_again_start_anew():
+    for _ in range(40):
+        shapes = [fb.ones(*[2] * n).shape for n in range(8)]
+        assert [tuple(s) for s in shapes] == [(2,) * n for n in range(8)]
+        assert hash(shapes[3]) == hash((2, 2, 2)) and shapes[3] == (2, 2, 2)
+
+
+@pytest.mark.skipif(IS_TORCH, reason="a part of the core")
+def test_all_within():
+    within, inf = fb._C._all_within, float("inf")
+    for dtype in (fb.float32, fb.float64, fb.int64, fb.int32, fb.float16):
+        t = fb.tensor([[0, 1, 2], [3, 4, 5]], dtype=dtype)
+        for x in (t, t.t()):
+            assert within(x, 0, 5) and not within(x, 1, 5) and not within(x, 0, 4.5)
+            assert not within(x, 5e-324, inf) and within(x[:0], 9, 1)
+    assert not within(fb.tensor([fb.nan]), -inf, inf) and within(fb.tensor([fb.inf]), -inf, inf)
+    assert not within(fb.ones(300, 300) * fb.inf, 0, 1) and within(fb.ones(300, 300), 1, 1)
+
+
+def test_equal():
+    a = fb.tensor([1.0, -0.0])
+    assert fb.equal(a, fb.tensor([1.0, 0.0])) is True and a.equal(a[:1]) is False
+    assert not fb.equal(fb.tensor([fb.nan]), fb.tensor([fb.nan])) and fb.equal(a[:0], a[:0])
+    with pytest.raises(RuntimeError, match="Expected object of data type"):
+        fb.equal(a, fb.tensor([1, 0]))
+
+
+def test_large_unsigned_item():
+    assert fb.tensor(2**64 - 1, dtype=fb.uint64).item() == 2**64 - 1

@@ -222,3 +222,58 @@ def test_random_reads_and_writes(index):
     a[index] = -1
     t[ours(index)] = -1
     np.testing.assert_array_equal(t.numpy(), a)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_basic_indices_agree_with_numpy(grad):
+    """The short way of a basic index and, with a gradient, the long one."""
+    a = np.arange(60.0).reshape(3, 4, 5)
+    t = fb.tensor(a, requires_grad=grad)
+    n = slice(None)
+    keys = [
+        0, -1, n, ..., None, (), (1, 2, 3), (-1, -2, -3), (n, 1), (..., -1), (1, ..., 2),
+        (None, 1, None, n, 2, None), (slice(1, None), slice(None, -1), slice(None, None, 2)),
+        (slice(5, 9),), (slice(2, 1),), (slice(-2, None), None), (..., slice(1, 4, 2)),
+        (n, n, n, ...), (..., n, n, n), (slice(-100, 100),), (slice(0, 3, 100), 0),
+    ]  # fmt: skip
+    for key in keys:
+        got, want = t[key], a[key]
+        assert got.shape == want.shape, key
+        np.testing.assert_array_equal(got.detach().numpy(), want, err_msg=str(key))
+        if not grad:
+            assert got._is_view() and got._base is t
+            b, u = a.copy(), t.clone()
+            b[key] = -1.5
+            before = u._version
+            u[key] = -1.5
+            assert u._version == before + 1
+            np.testing.assert_array_equal(u.numpy(), b, err_msg=str(key))
+    for key in (3, -4, (0, 4), (0, 0, 0, 0), (..., ...), (n, n, 5)):
+        with pytest.raises(IndexError):
+            t[key]
+    with pytest.raises(ValueError, match="step"):
+        t[::0]
+
+
+def test_numbers_written_through_masks():
+    rng = np.random.default_rng(0)
+    for dtype in (np.float32, np.int64, np.bool_, np.complex64, np.uint8, np.float16):
+        a = rng.integers(0, 2, size=(5, 7)).astype(dtype)
+        for order in ("C", "F"):
+            b, t = np.array(a, order=order), fb.tensor(a)
+            t = t if order == "C" else t.t().contiguous().t()
+            m = rng.random(a.shape) > 0.5
+            b[m] = 3
+            t[fb.tensor(m)] = 3
+            np.testing.assert_array_equal(t.numpy(), b)
+    t = fb.zeros(3, 2)
+    t[fb.tensor([True, False, True])] = 1  # a mask of rows
+    assert t.tolist() == [[1, 1], [0, 0], [1, 1]]
+    x = fb.ones(4, requires_grad=True)
+    y = x * 2
+    y[fb.tensor([True, False, False, True])] = 5.0
+    y.sum().backward()
+    assert x.grad.tolist() == [0, 2, 2, 0]
+    frozen = fb.ones(2)[:]
+    frozen[fb.tensor([False, True])] = 7
+    assert frozen.tolist() == [1, 7]

@@ -1,6 +1,5 @@
 // backward(): one walk over the graph in reverse order of creation; leaves accumulate.
 #include <algorithm>
-#include <queue>
 #include <unordered_map>
 
 #include "../ops/ops.h"
@@ -21,9 +20,8 @@ struct Slot { // a node's state during one run
 uint64_t run_counter = 0;
 
 // Shape and dtype of a gradient are made those of the value it belongs to.
-Tensor fit(const Tensor& grad, const Node& to, int nr, const Node& from) {
+Tensor fit(Tensor g, const Node& to, int nr, const Node& from) {
   const OutputMeta& m = to.outputs[nr];
-  Tensor g = grad;
   if (!(g.shape() == m.shape)) {
     FB_CHECK(can_sum_to(g.shape(), m.shape), "Function ", from.name(),
              " returned an invalid gradient at index ", nr, " - got ", g.shape(),
@@ -51,8 +49,9 @@ class Run {
     for (const Edge& r : roots)
       if (r.node) push_if_ready(slot_of(r.node.get()));
     while (!ready_.empty()) {
-      uint32_t s = ready_.top().second;
-      ready_.pop();
+      std::pop_heap(ready_.begin(), ready_.end());
+      uint32_t s = ready_.back().second;
+      ready_.pop_back();
       execute(s);
     }
     return std::move(captured_);
@@ -66,14 +65,15 @@ class Run {
     if (run_counter == id_) return UINT32_MAX;
     // Another run, nested in a hook or in another thread, may have taken the node's scratch.
     if (moved_.empty())
-      for (uint32_t s = 0; s < slots_.size(); ++s) moved_.emplace(slots_[s].node, s);
+      for (int s = 0; s < slots_.size(); ++s) moved_.emplace(slots_[s].node, uint32_t(s));
     auto it = moved_.find(n);
     return it == moved_.end() ? UINT32_MAX : it->second;
   }
   uint32_t make_slot(Node* n) {
     uint32_t s = uint32_t(slots_.size());
-    slots_.emplace_back().node = n;
-    slots_.back().grads.resize(n->outputs.size());
+    Slot& slot = slots_.emplace_back();
+    slot.node = n;
+    slot.grads.resize(n->outputs.size());
     n->run = id_;
     n->slot = s;
     if (!moved_.empty()) moved_.emplace(n, s);
@@ -86,7 +86,7 @@ class Run {
       uint32_t slot;
       int child;
     };
-    std::vector<Frame> stack;
+    SmallVec<Frame, 16> stack;
     auto visit = [&](Node* n) {
       if (slot_of(n) != UINT32_MAX) return;
       stack.push_back({make_slot(n), 0});
@@ -124,16 +124,17 @@ class Run {
         if (e.node && slots_[slot_of(e.node.get())].needed) slots_[s].needed = true;
   }
 
-  void add(uint32_t slot, int nr, const Tensor& g) {
+  void add(uint32_t slot, int nr, Tensor g) {
     Tensor& at = slots_[slot].grads[nr];
-    at = at.defined() ? flambeau::add(at, g) : g;
+    at = at.defined() ? flambeau::add(at, g) : std::move(g);
   }
 
   void push_if_ready(uint32_t s) {
     Slot& slot = slots_[s];
     if (slot.waiting || slot.visited_children) return;
     slot.visited_children = true;
-    ready_.push({slot.node->sequence, s});
+    ready_.emplace_back(slot.node->sequence, s);
+    std::push_heap(ready_.begin(), ready_.end());
   }
 
   void execute(uint32_t s) {
@@ -168,7 +169,7 @@ class Run {
       if (!e.node) continue;
       uint32_t child = slot_of(e.node.get());
       if (i < results.size() && results[i].defined() && slots_[child].needed)
-        add(child, e.nr, fit(results[i], *e.node, e.nr, *n));
+        add(child, e.nr, fit(std::move(results[i]), *e.node, e.nr, *n));
       --slots_[child].waiting;
       push_if_ready(child);
     }
@@ -183,8 +184,8 @@ class Run {
   }
 
   void run_hooks(Node* n, Grads& grads) {
-    if (TensorImpl* leaf = n->leaf()) {
-      auto hooks = leaf->meta->hooks; // a hook may remove itself
+    if (TensorImpl* leaf = n->leaf(); leaf && leaf->meta->extras) {
+      auto hooks = leaf->meta->extras->hooks; // a hook may remove itself
       for (auto& h : hooks) {
         Tensor r = h->call(grads[0]);
         if (r.defined()) grads[0] = r;
@@ -214,10 +215,10 @@ class Run {
 
   const BackwardOptions& options_;
   uint64_t id_;
-  std::vector<Slot> slots_;
-  std::vector<uint32_t> order_;
+  SmallVec<Slot, 16> slots_; // as much as a small graph needs lies on the stack
+  SmallVec<uint32_t, 16> order_;
   std::unordered_map<Node*, uint32_t> moved_;
-  std::priority_queue<Ready> ready_;
+  SmallVec<Ready, 16> ready_; // a heap
   Tensors captured_;
 };
 

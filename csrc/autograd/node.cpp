@@ -1,8 +1,6 @@
 // Nodes, leaf accumulators, grad mode, and how in-place writes rewrite history.
 #include "node.h"
 
-#include <atomic>
-
 #include "../core/op.h"
 #include "../ops/as_strided.h"
 #include "../ops/ops.h"
@@ -10,8 +8,7 @@
 namespace flambeau {
 namespace {
 
-std::atomic<uint64_t> next_sequence{1};
-thread_local bool grad_on = true, inference_on = false;
+uint64_t next_sequence = 1;
 bool anomaly_on = false, anomaly_nan = true;
 
 // A leaf's gradient arrives here.
@@ -29,8 +26,10 @@ struct AccumulateGrad final : Node {
 
   Grads vjp(const Grads& grads) override {
     accumulate_grad(variable, grads[0]);
-    auto after = variable.meta()->post_accumulate_hooks; // a hook may remove itself
-    for (auto& h : after) h->call(variable);
+    if (auto& extras = variable.meta()->extras) {
+      auto after = extras->post_accumulate_hooks; // a hook may remove itself
+      for (auto& h : after) h->call(variable);
+    }
     return {};
   }
   void release_saved() override {}
@@ -51,10 +50,7 @@ struct RetainGrad final : Hook {
 
 } // namespace
 
-bool grad_enabled() { return grad_on; }
-void set_grad_enabled(bool on) { grad_on = on; }
-bool inference_enabled() { return inference_on; }
-void set_inference_enabled(bool on) { inference_on = on; }
+constinit thread_local Modes modes;
 bool anomaly_enabled() { return anomaly_on; }
 bool anomaly_checks_nan() { return anomaly_nan; }
 void set_anomaly(bool on, bool check_nan) {
@@ -63,7 +59,7 @@ void set_anomaly(bool on, bool check_nan) {
 }
 std::string (*where_in_user_code)() = nullptr;
 
-Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {
+Node::Node() : sequence(next_sequence++) {
   if (anomaly_on && where_in_user_code) make_extras().made_at = where_in_user_code();
 }
 
@@ -92,7 +88,7 @@ void Node::save(const Tensor& t, bool is_output, int output_nr) {
   FB_CHECK(!t.impl()->inference,
            "Inference tensors cannot be saved for backward. To work around "
            "you can make a clone to get a normal tensor and use it in autograd.");
-  saved.push_back({is_output ? alias(t) : t, t.version(), is_output, output_nr});
+  saved.emplace_back(is_output ? alias(t) : t, t.version(), is_output, output_nr);
 }
 
 Tensor Node::unpack(int i) {
@@ -132,7 +128,7 @@ void Node::release_saved() {
   released = true;
 }
 
-AutogradMeta::~AutogradMeta() {
+AutogradMeta::Extras::~Extras() {
   if (retain_hook) static_cast<RetainGrad*>(retain_hook)->target = nullptr;
 }
 
@@ -141,10 +137,11 @@ AutogradMeta& Tensor::make_meta() const {
   return *p_->meta;
 }
 
-bool Tensor::requires_grad() const {
-  const AutogradMeta* m = meta();
-  if (m && (m->requires_grad || m->grad_fn)) return true;
-  return p_->base && Tensor(p_->base.get()).requires_grad();
+bool Tensor::in_graph() const {
+  auto holds = [](const TensorImpl* t) {
+    return t->meta && (t->meta->requires_grad || t->meta->grad_fn);
+  };
+  return holds(p_.get()) || (p_->base && holds(p_->base.get())); // a base is no view itself
 }
 
 bool Tensor::is_leaf() const { return !requires_grad() || (meta() && meta()->requires_grad); }
@@ -168,7 +165,7 @@ Ref<Node> Tensor::grad_fn() const {
 
 Edge gradient_edge(const Tensor& t) {
   if (!t.requires_grad()) return {};
-  if (Ref<Node> fn = t.grad_fn()) return {fn, t.meta()->output_nr};
+  if (Ref<Node> fn = t.grad_fn()) return {std::move(fn), t.meta()->output_nr};
   if (t.meta() && t.meta()->requires_grad) return {make_accumulator(t), 0};
   return {};
 }
@@ -184,17 +181,17 @@ Ref<Node> make_accumulator(const Tensor& leaf) {
 void set_history(const Tensor& out, const Ref<Node>& node, int nr) {
   AutogradMeta& m = out.make_meta();
   while (node->outputs.size() <= nr)
-    node->outputs.push_back({out.shape(), out.dtype(), out.device()});
+    node->outputs.emplace_back(out.shape(), out.dtype(), out.device());
   m.grad_fn = node;
   m.output_nr = nr;
 }
 
 void retain_grad(const Tensor& t) {
   FB_CHECK(t.requires_grad(), "can't retain_grad on Tensor that has requires_grad=False");
-  if (t.is_leaf() || t.meta()->retain_hook) return;
+  if (t.is_leaf() || (t.meta()->extras && t.meta()->extras->retain_hook)) return;
   Ref<Node> fn = t.grad_fn();
   auto* hook = new RetainGrad(t.impl());
-  t.meta()->retain_hook = hook;
+  t.meta()->make_extras().retain_hook = hook;
   fn->make_extras().output_hooks.push_back({t.meta()->output_nr, Ref<Hook>::adopt(hook)});
 }
 

@@ -1,6 +1,7 @@
 // The graph: nodes with edges to the nodes of their inputs, saved tensors, hooks, leaf metadata.
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -82,19 +83,30 @@ struct AutogradMeta {
   Tensor grad;
   Ref<Node> grad_fn;
   int output_nr = 0;
-  Node* accumulator = nullptr;  // not owned; cleared by the node
-  std::vector<Ref<Hook>> hooks; // of a leaf
-  std::vector<Ref<Hook>> post_accumulate_hooks;
-  Hook* retain_hook = nullptr; // not owned; lives in grad_fn
-  std::string name;
-  ~AutogradMeta();
+  Node* accumulator = nullptr;    // not owned; cleared by the node
+  struct Extras {                 // rarely there
+    std::vector<Ref<Hook>> hooks; // of a leaf
+    std::vector<Ref<Hook>> post_accumulate_hooks;
+    Hook* retain_hook = nullptr; // not owned; lives in grad_fn
+    std::string name;
+    ~Extras();
+  };
+  std::unique_ptr<Extras> extras;
+  Extras& make_extras() {
+    if (!extras) extras = std::make_unique<Extras>();
+    return *extras;
+  }
 };
 
 // Grad mode, per thread.
-bool grad_enabled();
-void set_grad_enabled(bool on);
-bool inference_enabled();
-void set_inference_enabled(bool on);
+struct Modes {
+  bool grad = true, inference = false;
+};
+extern constinit thread_local Modes modes;
+inline bool grad_enabled() { return modes.grad; }
+inline void set_grad_enabled(bool on) { modes.grad = on; }
+inline bool inference_enabled() { return modes.inference; }
+inline void set_inference_enabled(bool on) { modes.inference = on; }
 struct GradMode {
   explicit GradMode(bool on) : before(grad_enabled()) { set_grad_enabled(on); }
   ~GradMode() { set_grad_enabled(before); }

@@ -39,10 +39,14 @@ std::string backward_name(const char* op) {
 
 std::string OpNode::name() const { return backward_name(op->name()); }
 
-Grads OpNode::vjp(const Grads& grads) {
-  FB_CHECK(op, "Trying to backward through the graph a second time");
-  return op->vjp(Saved{*this}, grads);
+OpNode* OpNode::create(Op& op) {
+  auto* block = static_cast<char*>(::operator new(sizeof(OpNode) + op.bytes()));
+  auto* node = new (block) OpNode;
+  node->op = op.moved_to(block + sizeof(OpNode));
+  return node;
 }
+
+Grads OpNode::vjp(const Grads& grads) { return op->vjp(Saved{*this}, grads); }
 
 bool wants_grad(const Inputs& in) {
   if (!grad_enabled()) return false;
@@ -53,25 +57,23 @@ bool wants_grad(const Inputs& in) {
 
 void record(Op& op, const Inputs& in, const Outputs& out) {
   Saves saves = op.saves(in);
-  auto* node = new OpNode;
+  uint32_t skip = op.not_differentiable();
+  auto* node = OpNode::create(op);
   Ref<Node> ref = Ref<Node>::adopt(node);
   node->saved_inputs = saves.inputs;
   node->saved_outputs = saves.outputs;
-  for (int i = 0; i < in.size(); ++i)
-    node->next.push_back(in[i].defined() ? gradient_edge(in[i]) : Edge{});
+  for (const Tensor& t : in) node->next.emplace_back(t.defined() ? gradient_edge(t) : Edge{});
   for (int i = 0; i < in.size(); ++i)
     if (saves.inputs >> i & 1) node->save(in[i]);
-  uint32_t skip = op.not_differentiable();
   for (int i = 0; i < out.size(); ++i) {
     if ((skip >> i & 1) || !is_inexact(out[i].dtype())) {
-      node->outputs.push_back({out[i].shape(), out[i].dtype(), out[i].device()});
+      node->outputs.emplace_back(out[i].shape(), out[i].dtype(), out[i].device());
       continue;
     }
     set_history(out[i], ref, i);
   }
   for (int i = 0; i < out.size(); ++i)
     if (saves.outputs >> i & 1) node->save(out[i], true, i);
-  node->op.reset(op.moved());
 }
 
 void host_round_trip(Op& op, const Inputs& in, Outputs& out) {
@@ -126,15 +128,20 @@ Outputs apply_all(Op& op, const Inputs& in) {
 
 Tensor apply(Op&& op, const Inputs& in) { return apply_all(op, in)[0]; }
 
-Tensor finish_view(Op& op, const Tensor& in, Tensor out, bool multi) {
-  if (inference_enabled()) out.impl()->inference = true;
-  if (!grad_enabled() || out.impl()->inference) return out;
+bool begin_view(const Tensor& in, const Tensor& out) {
   TensorImpl& v = *out.impl();
+  if (inference_enabled()) v.inference = true;
+  if (!grad_enabled() || v.inference) return false;
   v.base = in.impl()->base ? in.impl()->base : Ref<TensorImpl>(in.impl());
   v.view_version = out.version();
-  if (!wants_grad({in})) return out;
+  return in.requires_grad();
+}
+void record_view(Op& op, const Tensor& in, const Tensor& out, bool multi) {
   record(op, {in}, {out});
-  if (v.meta) v.meta->multi_view = multi;
+  if (AutogradMeta* m = out.meta()) m->multi_view = multi;
+}
+Tensor finish_view(Op& op, const Tensor& in, Tensor out) {
+  if (begin_view(in, out)) record_view(op, in, out, false);
   return out;
 }
 

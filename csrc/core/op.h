@@ -41,16 +41,22 @@ struct Op {
   // Gradients of the inputs from those of the outputs, written with ops.
   virtual Grads vjp(const Saved&, const Grads&);
   virtual uint32_t not_differentiable() const { return 0; } // bit i: output i
-  virtual Op* moved() = 0;
+  // For the graph, which keeps the op in the block of its node.
+  virtual size_t bytes() const = 0;
+  virtual Op* moved_to(void* place) = 0;
 };
 template<class D>
 struct OpOf : Op {
-  Op* moved() override { return new D(std::move(static_cast<D&>(*this))); }
+  size_t bytes() const override { return sizeof(D); }
+  Op* moved_to(void* place) override { return new (place) D(std::move(static_cast<D&>(*this))); }
 };
 
-struct OpNode final : Node {
-  std::unique_ptr<Op> op;
+struct alignas(16) OpNode final : Node {
+  Op* op; // behind the node, in its block
   uint32_t saved_inputs = 0, saved_outputs = 0;
+  static OpNode* create(Op& op); // moves it
+  ~OpNode() override { op->~Op(); }
+  static void operator delete(void* p) { ::operator delete(p); }
   std::string name() const override; // "AddBackward0"
   Grads vjp(const Grads& grads) override;
 };
@@ -66,7 +72,10 @@ bool wants_grad(const Inputs& in);
 void record(Op& op, const Inputs& in, const Outputs& out);
 
 // View ops: `out` is an alias of `in` made by the caller; keeps track of the base.
-Tensor finish_view(Op& op, const Tensor& in, Tensor out, bool multi = false);
+Tensor finish_view(Op& op, const Tensor& in, Tensor out);
+// Its halves: the op is needed only where begin_view says that the view is to be recorded.
+bool begin_view(const Tensor& in, const Tensor& out);
+void record_view(Op& op, const Tensor& in, const Tensor& out, bool multi);
 
 std::string backward_name(const char* op);
 

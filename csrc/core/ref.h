@@ -1,6 +1,5 @@
 // Ref<T>: an intrusive reference-counted pointer for T with retain() and release().
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <utility>
 
@@ -47,16 +46,16 @@ class Ref {
   T* p_ = nullptr;
 };
 
-// Base of counted objects; `D` is the class to destroy.
+// Base of counted objects; `D` is the class to destroy. Counts are plain numbers: whoever copies
+// or drops a handle holds the GIL.
 template<class D>
 class Counted {
  public:
-  void retain() const { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void retain() const { ++refs_; }
   void release() const {
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-      D::destroy(const_cast<D*>(static_cast<const D*>(this)));
+    if (--refs_ == 0) D::destroy(const_cast<D*>(static_cast<const D*>(this)));
   }
-  uint32_t refs() const { return refs_.load(std::memory_order_relaxed); }
+  uint32_t refs() const { return refs_; }
 
  protected:
   Counted() = default;
@@ -64,7 +63,7 @@ class Counted {
   ~Counted() = default;
 
  private:
-  mutable std::atomic<uint32_t> refs_{1};
+  mutable uint32_t refs_ = 1;
 };
 
 } // namespace flambeau

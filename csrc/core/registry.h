@@ -15,7 +15,7 @@ struct Arg {
   bool flag = false;
   DType dtype = DType::F32;
   Device device;
-  TensorImpl* tensor = nullptr; // borrowed: the caller's object keeps it alive
+  Borrowed tensor; // the caller's object keeps it alive
   Scalar scalar;
   int pool = -1;          // where its list lies in Args
   void* object = nullptr; // a Python object (borrowed), for type `object`
@@ -33,7 +33,7 @@ struct Args {
   const void* context = nullptr;
 
   bool given(int i) const { return list[i].given; }
-  Tensor tensor(int i) const { return Tensor(list[i].tensor); } // undefined when None
+  const Tensor& tensor(int i) const { return list[i].tensor.get(); } // undefined when None
   const Scalar& scalar(int i) const { return list[i].scalar; }
   double real(int i) const { return list[i].scalar.f; }
   int64_t integer(int i) const { return list[i].scalar.i; }

@@ -2,9 +2,11 @@
 #pragma once
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <initializer_list>
 #include <new>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace flambeau {
@@ -24,18 +26,12 @@ class SmallVec {
     reserve(int(last - first));
     for (; first != last; ++first) push_back(*first);
   }
-  SmallVec(const SmallVec& o) {
-    reserve(o.n_);
-    for (int i = 0; i < o.n_; ++i) new (p_ + i) T(o.p_[i]);
-    n_ = o.n_;
-  }
+  SmallVec(const SmallVec& o) { copy(o); }
   SmallVec(SmallVec&& o) noexcept { take(o); }
   SmallVec& operator=(const SmallVec& o) {
     if (this != &o) {
       clear();
-      reserve(o.n_);
-      for (int i = 0; i < o.n_; ++i) new (p_ + i) T(o.p_[i]);
-      n_ = o.n_;
+      copy(o);
     }
     return *this;
   }
@@ -76,11 +72,12 @@ class SmallVec {
     p_ = q;
     cap_ = cap;
   }
-  void push_back(T v) {
+  template<class... A>
+  T& emplace_back(A&&... args) {
     if (n_ == cap_) reserve(cap_ * 2);
-    new (p_ + n_) T(std::move(v));
-    ++n_;
+    return *new (p_ + n_++) T(std::forward<A>(args)...);
   }
+  void push_back(T v) { emplace_back(std::move(v)); }
   void pop_back() { p_[--n_].~T(); }
   void resize(int n, const T& v = T()) {
     reserve(n);
@@ -96,7 +93,10 @@ class SmallVec {
     pop_back();
   }
   void clear() {
-    while (n_) pop_back();
+    if constexpr (std::is_trivially_destructible_v<T>)
+      n_ = 0;
+    else
+      while (n_) pop_back();
   }
   bool operator==(const SmallVec& o) const {
     if (n_ != o.n_) return false;
@@ -111,6 +111,19 @@ class SmallVec {
     clear();
     if (p_ != inline_ptr()) std::free(p_);
   }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized" // whole buffers move, with what is unused
+  void copy(const SmallVec& o) {                       // *this is empty
+    if constexpr (std::is_trivially_copyable_v<T>)
+      if (o.n_ <= N) {
+        std::memcpy(p_, o.p_, sizeof(buf_)); // of a fixed size: a few moves
+        n_ = o.n_;
+        return;
+      }
+    reserve(o.n_);
+    for (int i = 0; i < o.n_; ++i) new (p_ + i) T(o.p_[i]);
+    n_ = o.n_;
+  }
   void take(SmallVec& o) {
     if (o.p_ != o.inline_ptr()) {
       p_ = o.p_;
@@ -119,12 +132,16 @@ class SmallVec {
       o.p_ = o.inline_ptr();
       o.n_ = 0;
       o.cap_ = N;
+    } else if constexpr (std::is_trivially_copyable_v<T>) {
+      std::memcpy(buf_, o.buf_, sizeof(buf_));
+      n_ = std::exchange(o.n_, 0);
     } else {
       for (int i = 0; i < o.n_; ++i) new (p_ + i) T(std::move(o.p_[i]));
       n_ = o.n_;
       o.clear();
     }
   }
+#pragma GCC diagnostic pop
   alignas(T) unsigned char buf_[sizeof(T) * N];
   T* p_ = inline_ptr();
   int n_ = 0;

@@ -15,50 +15,70 @@ void (*TensorImpl::py_retain)(void*) = nullptr;
 void (*TensorImpl::py_release)(void*) = nullptr;
 
 namespace {
-// Free lists of the two small objects that every op makes. Counts change under the GIL or in
+// Free lists of the small objects that every op makes. Counts change under the GIL or in
 // one thread at a time, but a thread of its own may drop tensors: the lists are per thread.
 template<class T>
 struct FreeList {
   static constexpr int kMax = 256;
   void* slots[kMax];
-  int n = 0;
+  int n = 0, room = kMax; // without room, objects come from the system and go back to it
   static constexpr std::align_val_t kAlign{alignof(T)};
   void* take() { return n ? slots[--n] : ::operator new(sizeof(T), kAlign); }
   void give(void* p) {
-    if (n < kMax)
+    if (n < room)
       slots[n++] = p;
     else
       ::operator delete(p, kAlign);
   }
   ~FreeList() {
     while (n) ::operator delete(slots[--n], kAlign);
-    n = kMax; // objects that die later, at thread exit, go straight back to the system
   }
 };
-thread_local FreeList<TensorImpl> tensor_list;
 constexpr size_t kInlineBytes = 64;
 struct SmallStorage : Storage {
   alignas(64) char bytes[kInlineBytes];
 };
-thread_local FreeList<SmallStorage> small_list;
+struct FreeLists {
+  FreeList<TensorImpl> tensors;
+  FreeList<SmallStorage> small;
+  FreeList<Storage> storages;
+};
+constinit thread_local FreeLists* own_lists = nullptr;
+[[gnu::noinline, gnu::cold]] FreeLists& make_lists() {
+  struct Owner {
+    FreeLists* lists = new FreeLists;
+    ~Owner() {
+      static FreeLists none; // for objects that die later still, at thread exit
+      none.tensors.room = none.small.room = none.storages.room = 0;
+      own_lists = &none;
+      delete lists;
+    }
+  };
+  static thread_local Owner owner;
+  own_lists = owner.lists;
+  return *own_lists;
+}
+FreeLists& lists() { return own_lists ? *own_lists : make_lists(); }
+
+Storage* new_storage() { return new (lists().storages.take()) Storage; }
 } // namespace
 
-TensorImpl* TensorImpl::create() { return new (tensor_list.take()) TensorImpl; }
+TensorImpl* TensorImpl::create() { return new (lists().tensors.take()) TensorImpl; }
 TensorImpl::~TensorImpl() = default;
 void TensorImpl::destroy(TensorImpl* t) {
   t->~TensorImpl();
-  tensor_list.give(t);
+  lists().tensors.give(t);
 }
 
 Ref<Storage> Storage::create(size_t nbytes, Device device) {
   if (device.is_cpu() && nbytes <= kInlineBytes) {
-    auto* s = new (small_list.take()) SmallStorage;
+    auto* s = new (lists().small.take()) SmallStorage;
     s->data = s->bytes;
     s->nbytes = nbytes;
     return Ref<Storage>::adopt(s);
   }
-  auto s = Ref<Storage>::adopt(new Storage);
-  s->device = usable(device);
+  auto s = Ref<Storage>::adopt(new_storage());
+  s->device = device.is_cuda() ? usable(device) : device;
   if (device.is_cpu())
     s->data = allocate(nbytes);
   else if (device.is_cuda())
@@ -68,7 +88,7 @@ Ref<Storage> Storage::create(size_t nbytes, Device device) {
 }
 
 Ref<Storage> Storage::borrow(void* data, size_t nbytes, void* owner, void (*deleter)(void*)) {
-  auto s = Ref<Storage>::adopt(new Storage);
+  auto s = Ref<Storage>::adopt(new_storage());
   s->data = data;
   s->nbytes = nbytes;
   s->owner = owner;
@@ -86,14 +106,15 @@ void Storage::destroy(Storage* s) {
     s->deleter(s->owner);
   } else if (is_small(s)) {
     static_cast<SmallStorage*>(s)->~SmallStorage();
-    small_list.give(s);
+    lists().small.give(s);
     return;
   } else if (s->device.is_cuda()) {
     cuda::deallocate(s->device.index, s->data);
   } else if (s->data) {
     deallocate(s->data, s->nbytes);
   }
-  delete s;
+  s->~Storage();
+  lists().storages.give(s);
 }
 
 void Storage::resize(size_t n) {
@@ -218,7 +239,12 @@ Tensor empty(const Dims& shape, DType dtype, Device device) {
   Tensor r = Tensor::adopt(t);
   t->storage = Storage::create(size_t(bytes), device);
   t->shape = shape;
-  t->strides = contiguous_strides(shape);
+  t->strides = shape;
+  int64_t step = 1;
+  for (int i = shape.size() - 1; i >= 0; --i) {
+    t->strides[i] = step;
+    step *= std::max<int64_t>(shape[i], 1);
+  }
   t->numel = n;
   t->dtype = dtype;
   return r;

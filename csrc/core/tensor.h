@@ -122,16 +122,36 @@ class Tensor {
   // Autograd.
   AutogradMeta* meta() const { return p_->meta.get(); }
   AutogradMeta& make_meta() const;
-  bool requires_grad() const;
+  bool requires_grad() const { return (p_->meta || p_->base) && in_graph(); }
   bool is_leaf() const;
   Ref<Node> grad_fn() const; // regenerated for views whose base was written in place
   Tensor grad() const;
 
  private:
+  bool in_graph() const;
   Ref<TensorImpl> p_;
 };
 
 using Tensors = std::vector<Tensor>;
+
+// A tensor that somebody else keeps alive, as a handle that counts nothing.
+class Borrowed {
+ public:
+  Borrowed(TensorImpl* p = nullptr) { new (&tensor_) Tensor(Tensor::adopt(p)); }
+  Borrowed(const Borrowed& o) : Borrowed(o.impl()) {}
+  Borrowed& operator=(const Borrowed& o) {
+    new (&tensor_) Tensor(Tensor::adopt(o.impl()));
+    return *this;
+  }
+  ~Borrowed() {}
+  const Tensor& get() const { return tensor_; }
+  TensorImpl* impl() const { return tensor_.impl(); }
+
+ private:
+  union {
+    Tensor tensor_;
+  };
+};
 
 int64_t numel_of(const Dims& shape); // raises on overflow and negative sizes
 Dims contiguous_strides(const Dims& shape);

@@ -184,7 +184,7 @@ void accumulate_grad(const Tensor& leaf, const Tensor& grad) {
     bool ours = !grad.impl()->pyobj && !grad_enabled() && grad.impl()->refs() == 1 &&
                 grad.storage().refs() == 1 && grad.strides() == leaf.strides();
     if (ours)
-      m.grad = alias(grad);
+      m.grad = grad;
     else if (grad_enabled())
       m.grad = clone(grad);
     else

@@ -1,4 +1,5 @@
 // Making tensors: empty, full, ranges, identity, and values taken out of them.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -18,7 +19,10 @@ struct Element {
 };
 Element encode(const Scalar& v, DType t) {
   Element e;
-  if (v.kind == Scalar::Complex) {
+  if (t == DType::F32 && v.kind != Scalar::Complex) {
+    float x = v.is_integral() ? float(v.i) : float(v.f);
+    std::memcpy(e.bytes, &x, sizeof x);
+  } else if (v.kind == Scalar::Complex) {
     c128 z(v.f, v.im);
     FB_CHECK(is_complex(t) || v.im == 0, "value cannot be converted to type ", t,
              " without overflow: it has an imaginary part");
@@ -43,6 +47,10 @@ Tensor& fill_(Tensor& t, Scalar v) {
     using T = typename decltype(tag)::type;
     T x;
     std::memcpy(&x, e.bytes, sizeof x);
+    if (t.is_contiguous() && t.numel() <= 4096) { // the short way for small tensors
+      std::fill_n(t.data<T>(), t.numel(), x);
+      return;
+    }
     StridedLoop loop;
     loop.add(t.bytes(), expanded_bytes(t, t.shape()));
     loop.prepare(t.shape());
@@ -112,6 +120,8 @@ Scalar item(const Tensor& t) {
     cuda::copy_to_host(here.bytes(), t.device().index, cuda::address(t), size_t(t.itemsize()));
     return item(here);
   }
+  if (t.dtype() == DType::F32) return Scalar(double(*t.data<float>()));
+  if (t.dtype() == DType::I64) return Scalar(*t.data<int64_t>());
   if (t.dtype() == DType::Bool) return Scalar(*t.data<uint8_t>() != 0);
   if (is_complex(t.dtype())) {
     c128 z;
@@ -132,6 +142,27 @@ bool has_nan(const Tensor& t) {
   NoGrad off;
   return t.numel() && item(any(isnan(t))).i != 0;
 }
+
+namespace {
+template<class T>
+bool all_between(const T* x, int64_t n, double low, double high) {
+  bool all = true;
+  for (int64_t i = 0; i < n; ++i) all = all && x[i] >= low && x[i] <= high;
+  return all;
+}
+bool all_within(const Tensor& t, double low, double high) {
+  if (t.device().is_cpu() && t.is_contiguous() && t.numel() < 65536) {
+    if (t.dtype() == DType::F32) return all_between(t.data<float>(), t.numel(), low, high);
+    if (t.dtype() == DType::F64) return all_between(t.data<double>(), t.numel(), low, high);
+    if (t.dtype() == DType::I64) return all_between(t.data<int64_t>(), t.numel(), low, high);
+  }
+  NoGrad off;
+  // In float64, so that a bound just above 0 stays above it.
+  Tensor x = to_dtype(t, DType::F64);
+  Tensor least = weak_scalar(Scalar(low)), most = weak_scalar(Scalar(high));
+  return item(all(logical_and(ge(x, least), le(x, most)))).i != 0;
+}
+} // namespace
 
 Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, Device device) {
   FB_CHECK(step.f != 0, "step must be nonzero");
@@ -363,7 +394,14 @@ Register create({
      [](Args& a) { return made_new(a, 3, 2); }, "full() with self's dtype and device."},
     {"fill_(Tensor self, Operand value) -> Tensor", kFM,
      [](Args& a) -> Value {
-       Tensor t = a.tensor(0), v = a.tensor(1);
+       const Tensor &t = a.tensor(0), &v = a.tensor(1);
+       if (v.impl()->weak && !(grad_enabled() && t.requires_grad())) {
+         check_inplace(t, "fill_");
+         Tensor to = t;
+         fill_(to, item(v));
+         t.bump_version();
+         return t;
+       }
        FB_CHECK(v.dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ",
                 v.dim(), " dimensions.");
        copy_(t, v);
@@ -375,12 +413,13 @@ Register create({
        Tensor t = a.tensor(0);
        check_inplace(t, "zero_");
        fill_(t, Scalar(int64_t(0)));
-       record_inplace(t, zeros({}, t.dtype()));
+       record_inplace(t, Tensor());
        return t;
      },
      "Sets every element to zero."},
-    {"item(Tensor self) -> Scalar", kMethod, [](Args& a) -> Value { return item(a.tensor(0)); },
-     "The value of a one-element tensor as a Python number."},
+    {"_all_within(Tensor input, float low, float high) -> Scalar", kFunction,
+     [](Args& a) -> Value { return Scalar(all_within(a.tensor(0), a.real(1), a.real(2))); },
+     "Whether all elements lie in [low, high]; NaN does not."},
 });
 
 } // namespace

@@ -198,19 +198,13 @@ Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
 
 namespace {
 
-const ElemRow& row_named(const char* name) {
-  for (const ElemRow& r : binary_rows)
-    if (std::string(r.name) == name) return r;
-  fail(ErrorKind::Runtime, name);
-}
-
 // A binary row with one operand replaced first (alpha, rounding mode).
 Value call_binary(const ElemRow& row, const Tensor& x, const Tensor& y, Args& a) {
   Tensor in[2] = {x, y};
   if (a.out.defined()) return elementwise_into(row, in, nullptr, 0, a.out, a.inplace);
   return elementwise(row, in);
 }
-Value call_scaled(Args& a, const char* name) {
+Value call_scaled(Args& a, Binary row) {
   const Scalar& alpha = a.scalar(2);
   Tensor b = a.tensor(1);
   if (alpha.f != 1 || alpha.im != 0) {
@@ -218,19 +212,27 @@ Value call_scaled(Args& a, const char* name) {
              "For integral input tensors, argument alpha must not be a floating point number.");
     b = mul(b, weak_scalar(alpha));
   }
-  FB_CHECK(!(name[0] == 's' && a.tensor(0).dtype() == DType::Bool && b.dtype() == DType::Bool),
+  FB_CHECK(!(row == k_sub && a.tensor(0).dtype() == DType::Bool && b.dtype() == DType::Bool),
            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
            "`logical_xor()` operator instead.");
-  return call_binary(row_named(name), a.tensor(0), b, a);
+  return call_binary(binary_rows[row], a.tensor(0), b, a);
 }
 Value call_div(Args& a) {
-  std::string m = a.given(2) ? a.text(2) : "";
-  FB_CHECK(m.empty() || m == "trunc" || m == "floor",
+  if (!a.given(2)) return call_binary(binary_rows[k_true_divide], a.tensor(0), a.tensor(1), a);
+  const std::string& m = a.text(2);
+  FB_CHECK(m == "trunc" || m == "floor",
            "div expected rounding_mode to be one of "
            "None, 'trunc', or 'floor' but found '",
            m, "'");
-  const char* name = m.empty() ? "true_divide" : m == "trunc" ? "trunc_divide" : "floor_divide";
-  return call_binary(row_named(name), a.tensor(0), a.tensor(1), a);
+  return call_binary(binary_rows[m == "trunc" ? k_trunc_divide : k_floor_divide], a.tensor(0),
+                     a.tensor(1), a);
+}
+Value call_equal(Args& a) {
+  const Tensor &x = a.tensor(0), &y = a.tensor(1);
+  FB_CHECK(x.dtype() == y.dtype(), "Expected object of data type ", x.dtype(),
+           " but got data type ", y.dtype(), " for argument 'other' in call to equal");
+  NoGrad off;
+  return Scalar(x.shape() == y.shape() && item(all(eq(x, y))).i != 0);
 }
 Value call_pow(Args& a) {
   Tensor x = a.tensor(0), e = a.tensor(1);
@@ -239,7 +241,7 @@ Value call_pow(Args& a) {
   if (e.impl()->weak && item(e).f == 2 && !a.out.defined() && x.dtype() != DType::Bool &&
       category_keeps(x.dtype(), e.dtype()))
     return square(x);
-  return call_binary(row_named("pow"), x, e, a);
+  return call_binary(binary_rows[k_pow], x, e, a);
 }
 Value call_clamp(Args& a) {
   Tensor x = a.tensor(0), lo = a.tensor(1), hi = a.tensor(2);
@@ -333,11 +335,13 @@ struct RegisterRows {
 constexpr unsigned kAllForms = kFMIO | kNative;
 Register special({
     {"add(Operand input, Operand other, *, Scalar alpha=1) -> Tensor", kAllForms,
-     [](Args& a) { return call_scaled(a, "add"); }, "input + alpha * other."},
+     [](Args& a) { return call_scaled(a, k_add); }, "input + alpha * other."},
+    {"equal(Tensor input, Tensor other) -> Scalar", kFM, call_equal,
+     "Whether both tensors have the same shape and elements, a Python bool."},
     {"sub(Operand input, Operand other, *, Scalar alpha=1) -> Tensor", kAllForms,
-     [](Args& a) { return call_scaled(a, "sub"); }, "input - alpha * other."},
+     [](Args& a) { return call_scaled(a, k_sub); }, "input - alpha * other."},
     {"subtract(Operand input, Operand other, *, Scalar alpha=1) -> Tensor", kAllForms,
-     [](Args& a) { return call_scaled(a, "sub"); }, "input - alpha * other."},
+     [](Args& a) { return call_scaled(a, k_sub); }, "input - alpha * other."},
     {"div(Operand input, Operand other, *, str? rounding_mode=None) -> Tensor", kAllForms, call_div,
      "Quotient; rounding_mode 'trunc' or 'floor' rounds it."},
     {"divide(Operand input, Operand other, *, str? rounding_mode=None) -> Tensor", kAllForms,

@@ -13,10 +13,11 @@ namespace {
 
 struct Cat final : OpOf<Cat> {
   int dim;
-  Dims sizes; // of each input along dim
+  bool stacked = false; // dim is a new one: each input is one slice of it
+  Dims sizes;           // of each input along dim
   Dims shape;
   DType dtype;
-  const char* name() const override { return "cat"; }
+  const char* name() const override { return stacked ? "stack" : "cat"; }
   Specs infer(const Inputs&) override { return {{shape, dtype}}; }
   void cpu(const Inputs& in, Outputs& out) override {
     Tensor o = out[0];
@@ -35,12 +36,20 @@ struct Cat final : OpOf<Cat> {
                          std::memcpy(d + i * row, s + i * width, size_t(width));
                      });
       } else {
-        Dims part = shape;
-        part[dim] = sizes[k];
-        copy_values(alias_as(o, part, o.strides(), at / inner * o.strides()[dim]), in[k]);
+        copy_values(slot(o, at / inner, sizes[k]), in[k]);
       }
       at += width;
     }
+  }
+  Tensor slot(const Tensor& o, int64_t at, int64_t size) const { // where an input goes
+    Dims part = shape, strides = o.strides();
+    at *= strides[dim];
+    part[dim] = size;
+    if (stacked) {
+      part.erase(dim);
+      strides.erase(dim);
+    }
+    return alias_as(o, part, strides, at);
   }
   void cuda(const Inputs& in, Outputs& out) override {
     const Tensor& o = out[0];
@@ -48,14 +57,13 @@ struct Cat final : OpOf<Cat> {
     Dims starts;
     int64_t at = 0;
     for (int k = 0; k < in.size(); at += sizes[k++]) {
-      if (in[k].is_contiguous() && in[k].dtype() == dtype) {
-        dense.push_back(in[k]);
+      Tensor x = stacked ? unsqueeze(in[k], dim) : in[k];
+      if (x.is_contiguous() && x.dtype() == dtype) {
+        dense.push_back(x);
         starts.push_back(at);
         continue;
       }
-      Dims part = shape;
-      part[dim] = sizes[k];
-      copy_values(alias_as(o, part, o.strides(), at * o.strides()[dim]), in[k]);
+      copy_values(slot(o, at, sizes[k]), in[k]);
     }
     cuda::cat(o, dense, starts, dim);
   }
@@ -63,7 +71,9 @@ struct Cat final : OpOf<Cat> {
     Grads r;
     int64_t at = 0;
     for (int k = 0; k < sizes.size(); ++k) {
-      r.push_back(s.needs(k) ? narrow(g[0], dim, at, sizes[k]) : Tensor());
+      r.push_back(!s.needs(k) ? Tensor()
+                  : stacked   ? select(g[0], dim, at)
+                              : narrow(g[0], dim, at, sizes[k]));
       at += sizes[k];
     }
     return r;
@@ -209,13 +219,22 @@ Tensor cat(const Tensors& all, int64_t dim) {
 
 Tensor stack(const Tensors& ts, int64_t dim) {
   FB_CHECK(!ts.empty(), "stack expects a non-empty TensorList");
-  Tensors in;
+  Inputs in;
+  std::vector<const Tensor*> ptr;
   for (const Tensor& t : ts) {
     FB_CHECK(t.shape() == ts[0].shape(), "stack expects each tensor to be equal size, but got ",
              ts[0].shape(), " at entry 0 and ", t.shape(), " at entry ", int(in.size()));
-    in.push_back(unsqueeze(t, dim));
+    in.push_back(t);
+    ptr.push_back(&t);
   }
-  return cat(in, wrap_dim(dim, ts[0].dim() + 1, "stack"));
+  Cat op;
+  op.stacked = true;
+  op.dim = int(wrap_dim(dim, ts[0].dim() + 1, "stack"));
+  op.shape = ts[0].shape();
+  op.shape.insert(op.dim, in.size());
+  op.sizes = Dims(in.size(), 1);
+  op.dtype = result_type(ptr.data(), int(ptr.size()));
+  return apply(std::move(op), in);
 }
 
 Tensor repeat(const Tensor& t, const Dims& times) {

@@ -13,24 +13,31 @@ namespace flambeau {
 namespace {
 
 // Most views share this form: a layout, and a derivative that is a function of the gradient.
-using ViewVjp = Tensor (*)(const Tensor& g, const Dims& shape, const Dims& a, const Dims& b);
+using ViewVjp = Tensor (*)(const Tensor& g, const Dims& shape, const Dims& a);
 struct View final : OpOf<View> {
   const char* label;
   ViewVjp back;
-  Dims shape, a, b; // of the input; parameters of `back`
-  View(const char* label, const Tensor& in, ViewVjp back, Dims a = {}, Dims b = {})
-      : label(label), back(back), shape(in.shape()), a(std::move(a)), b(std::move(b)) {}
+  Dims shape, a; // of the input; parameters of `back`
+  View(const char* label, const Tensor& in, ViewVjp back, Dims a)
+      : label(label), back(back), shape(in.shape()), a(std::move(a)) {}
   const char* name() const override { return label; }
   Specs infer(const Inputs&) override { return {}; }
   void cpu(const Inputs&, Outputs&) override {}
   void cuda(const Inputs&, Outputs&) override {}
-  Grads vjp(const Saved&, const Grads& g) override { return {back(g[0], shape, a, b)}; }
+  Grads vjp(const Saved&, const Grads& g) override { return {back(g[0], shape, a)}; }
 };
 
+[[gnu::noinline]] void record_layout(const char* label, const Tensor& t, const Tensor& out,
+                                     ViewVjp back, Dims a, bool multi) {
+  View op(label, t, back, std::move(a));
+  record_view(op, t, out, multi);
+}
+template<class List = std::initializer_list<int64_t>>
 Tensor make_view(const char* label, const Tensor& t, const Dims& shape, const Dims& strides,
-                 int64_t offset, ViewVjp back, Dims a = {}, Dims b = {}, bool multi = false) {
-  View op(label, t, back, std::move(a), std::move(b));
-  return finish_view(op, t, alias_as(t, shape, strides, offset), multi);
+                 int64_t offset, ViewVjp back, const List& a = {}, bool multi = false) {
+  Tensor out = alias_as(t, shape, strides, offset);
+  if (begin_view(t, out)) record_layout(label, t, out, back, Dims(a.begin(), a.end()), multi);
+  return out;
 }
 
 // Gradient of a window: zeros with g written into it.
@@ -270,18 +277,17 @@ bool view_strides(const Tensor& t, const Dims& shape, Dims& out) {
   return true;
 }
 
-Tensor back_reshape(const Tensor& g, const Dims& shape, const Dims&, const Dims&) {
-  return reshape(g, shape);
-}
-Tensor back_permute(const Tensor& g, const Dims&, const Dims& dims, const Dims&) {
+Tensor back_reshape(const Tensor& g, const Dims& shape, const Dims&) { return reshape(g, shape); }
+Tensor back_permute(const Tensor& g, const Dims&, const Dims& dims) {
   Dims inverse(dims.size(), 0);
   for (int i = 0; i < dims.size(); ++i) inverse[int(dims[i])] = i;
   return permute(g, inverse);
 }
-Tensor back_expand(const Tensor& g, const Dims& shape, const Dims&, const Dims&) {
-  return sum_to(g, shape);
+Tensor back_transpose(const Tensor& g, const Dims&, const Dims& dims) {
+  return transpose(g, dims[0], dims[1]);
 }
-Tensor back_select(const Tensor& g, const Dims& shape, const Dims& a, const Dims&) {
+Tensor back_expand(const Tensor& g, const Dims& shape, const Dims&) { return sum_to(g, shape); }
+Tensor back_select(const Tensor& g, const Dims& shape, const Dims& a) {
   SliceScatter op;
   op.shape = shape;
   op.dim = a[0];
@@ -290,7 +296,7 @@ Tensor back_select(const Tensor& g, const Dims& shape, const Dims& a, const Dims
   op.step = 1;
   return apply(std::move(op), {unsqueeze(g, a[0])});
 }
-Tensor back_slice(const Tensor& g, const Dims& shape, const Dims& a, const Dims&) {
+Tensor back_slice(const Tensor& g, const Dims& shape, const Dims& a) {
   SliceScatter op;
   op.shape = shape;
   op.dim = a[0];
@@ -332,23 +338,20 @@ Tensor permute(const Tensor& t, const Dims& dims) {
 }
 
 Tensor transpose(const Tensor& x, int64_t a, int64_t b) {
-  Dims d;
-  for (int i = 0; i < x.dim(); ++i) d.push_back(i);
   a = wrap_dim(a, x.dim(), "transpose");
   b = wrap_dim(b, x.dim(), "transpose");
   if (x.dim() == 0) return make_view("transpose", x, {}, {}, x.offset(), back_reshape);
-  std::swap(d[int(a)], d[int(b)]);
   Dims shape = x.shape(), strides = x.strides();
   std::swap(shape[int(a)], shape[int(b)]);
   std::swap(strides[int(a)], strides[int(b)]);
-  return make_view("transpose", x, shape, strides, x.offset(), back_permute, d);
+  return make_view("transpose", x, shape, strides, x.offset(), back_transpose, {a, b});
 }
 
 Tensor t(const Tensor& x) {
   FB_CHECK(x.dim() <= 2, "t() expects a tensor with <= 2 dimensions, but self is ", x.dim(), "D");
   if (x.dim() < 2) return make_view("t", x, x.shape(), x.strides(), x.offset(), back_reshape);
   return make_view("t", x, {x.shape()[1], x.shape()[0]}, {x.strides()[1], x.strides()[0]},
-                   x.offset(), back_permute, {1, 0});
+                   x.offset(), back_transpose, {0, 1});
 }
 
 Tensor expand(const Tensor& t, const Dims& shape) {
@@ -536,7 +539,7 @@ Tensors split(const Tensor& t, const Dims& sizes, int64_t dim) {
     Dims shape = t.shape();
     shape[d] = s;
     r.push_back(make_view("split", t, shape, t.strides(), t.offset() + at * t.strides()[d],
-                          back_slice, {d, at, at + s, 1}, {}, true));
+                          back_slice, {d, at, at + s, 1}, true));
     at += s;
   }
   return r;
@@ -570,7 +573,7 @@ Tensors unbind(const Tensor& t, int64_t dim) {
   Tensors r;
   for (int64_t i = 0; i < t.shape()[d]; ++i)
     r.push_back(make_view("unbind", t, shape, strides, t.offset() + i * t.strides()[d], back_select,
-                          {d, i}, {}, true));
+                          {d, i}, true));
   return r;
 }
 

@@ -36,12 +36,12 @@ Tensor reversed(const Tensor& x) {
 }
 
 Register views({
-    {"view(Tensor self, dtype dtype) -> Tensor", kMethod,
-     [](Args& a) -> Value { return view_dtype(a.tensor(0), a.list[1].dtype); },
-     "The same bytes as another dtype."},
     {"view(Tensor self, int[*] size) -> Tensor", kMethod,
      [](Args& a) -> Value { return view(a.tensor(0), a.dims(1)); },
      "The same memory in another shape; -1 stands for the size that fits."},
+    {"view(Tensor self, dtype dtype) -> Tensor", kMethod,
+     [](Args& a) -> Value { return view_dtype(a.tensor(0), a.list[1].dtype); },
+     "The same bytes as another dtype."},
     {"reshape(Tensor input, int[*] shape) -> Tensor", kFM,
      [](Args& a) -> Value { return reshape(a.tensor(0), a.dims(1)); },
      "The same values in another shape: a view where possible, else a copy."},

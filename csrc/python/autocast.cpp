@@ -97,8 +97,9 @@ template<class F>
 void each_tensor(Args& args, F f) {
   for (int i = 0; i < args.list.size(); ++i) {
     Arg& a = args.list[i];
-    if (!a.tensor) continue;
-    Tensor before(a.tensor), after = f(before);
+    const Tensor& before = a.tensor.get();
+    if (!before.defined()) continue;
+    Tensor after = f(before);
     if (after.is(before)) continue;
     args.held.push_back(after);
     a.tensor = after.impl();

@@ -413,11 +413,6 @@ PyObject* m_detach_(PyObject* self, PyObject*) {
   return Obj::borrow(self).release();
   FB_CATCH(nullptr)
 }
-PyObject* m_requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
-  Py_ssize_t total = n + (kw ? PyTuple_GET_SIZE(kw) : 0);
-  if (PyObject_SetAttrString(self, "requires_grad", total ? args[0] : Py_True) < 0) return nullptr;
-  return Obj::borrow(self).release();
-}
 PyObject* m_retain_grad(PyObject* self, PyObject*) {
   FB_TRY
   retain_grad(tensor_of(self));
@@ -433,11 +428,11 @@ PyObject* m_add_hook(PyObject* self, PyObject* const* args, Py_ssize_t, PyObject
   auto h = Ref<Hook>::adopt(new PyHook(args[0], next_hook_id++, !post));
   if (post) {
     FB_CHECK(t.is_leaf(), "post accumulate grad hooks cannot be registered on non-leaf tensors");
-    t.make_meta().post_accumulate_hooks.push_back(h);
+    t.make_meta().make_extras().post_accumulate_hooks.push_back(h);
   } else if (Ref<Node> fn = t.grad_fn()) {
     fn->make_extras().output_hooks.push_back({t.meta()->output_nr, h});
   } else {
-    t.make_meta().hooks.push_back(h);
+    t.make_meta().make_extras().hooks.push_back(h);
   }
   return PyLong_FromLongLong(h->id);
   FB_CATCH(nullptr)
@@ -447,8 +442,10 @@ PyObject* m_remove_hook(PyObject* self, PyObject* id) {
   Tensor t = tensor_of(self);
   long long v = PyLong_AsLongLong(id);
   if (!t.meta()) Py_RETURN_NONE;
-  drop(t.meta()->hooks, v);
-  drop(t.meta()->post_accumulate_hooks, v);
+  if (auto& extras = t.meta()->extras) {
+    drop(extras->hooks, v);
+    drop(extras->post_accumulate_hooks, v);
+  }
   if (Ref<Node> fn = t.meta()->grad_fn; fn && fn->extras) {
     auto& list = fn->extras->output_hooks;
     for (size_t i = 0; i < list.size(); ++i)
@@ -470,9 +467,6 @@ PyMethodDef autograd_tensor_methods[] = {
      "tensor, times `gradient`, are added to .grad of the leaves."},
     {"detach", m_detach, METH_NOARGS, "The same memory, outside of the graph."},
     {"detach_", m_detach_, METH_NOARGS, "Takes the tensor out of the graph."},
-    {"requires_grad_", reinterpret_cast<PyCFunction>(m_requires_grad_),
-     METH_FASTCALL | METH_KEYWORDS,
-     "requires_grad_(requires_grad=True): sets the flag and returns the tensor."},
     {"retain_grad", m_retain_grad, METH_NOARGS, "Makes backward keep .grad of a non-leaf."},
     {"_add_hook", reinterpret_cast<PyCFunction>(m_add_hook), METH_FASTCALL | METH_KEYWORDS,
      nullptr},
@@ -507,8 +501,10 @@ PyObject* wrap_node(const Ref<Node>& n) {
 
 int traverse_autograd(TensorImpl* t, visitproc visit, void* arg) {
   if (!t->meta) return 0;
-  for (auto& h : t->meta->hooks) Py_VISIT(static_cast<PyObject*>(h->object()));
-  for (auto& h : t->meta->post_accumulate_hooks) Py_VISIT(static_cast<PyObject*>(h->object()));
+  if (auto& extras = t->meta->extras) {
+    for (auto& h : extras->hooks) Py_VISIT(static_cast<PyObject*>(h->object()));
+    for (auto& h : extras->post_accumulate_hooks) Py_VISIT(static_cast<PyObject*>(h->object()));
+  }
   if (t->meta->grad.defined()) Py_VISIT(static_cast<PyObject*>(t->meta->grad.impl()->pyobj));
   if (t->meta->grad_fn && t->meta->grad_fn->refs() == 1)
     if (auto* f = dynamic_cast<FunctionNode*>(t->meta->grad_fn.get())) Py_VISIT(f->ctx);

@@ -1,5 +1,6 @@
 // Registered functions as Python callables: signatures parsed once, arguments by signature.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -45,7 +46,10 @@ struct Param {
 struct Signature {
   const FunctionRow* row;
   std::vector<Param> params;
+  std::vector<Arg> defaults;
+  uint64_t required = 0, pooled = 0; // bit i: parameter i; its default lies in a pool of Args
   int positional = 0;
+  bool loose = false; // the last of them may take several arguments
   bool tuple_result = false, list_result = false;
   int device_at = -1; // of a function that takes no tensor: it makes one on the default device
   bool casts = false; // autocast changes its arguments
@@ -172,9 +176,17 @@ Signature read_signature(const FunctionRow& row) {
       p.keyword_only = keyword_only;
       if (r.take("=")) read_default(p, r.until(",)"));
       if (!keyword_only) ++sig.positional;
+      sig.loose = sig.loose || p.length == -1;
       sig.params.push_back(std::move(p));
     }
     r.take(",");
+  }
+  for (size_t i = 0; i < sig.params.size(); ++i) {
+    const Param& p = sig.params[i];
+    bool pooled = p.type == Type::Ints || p.type == Type::Str || p.type == Type::Operand;
+    sig.defaults.push_back(p.fallback);
+    sig.required |= uint64_t(p.required) << i;
+    sig.pooled |= uint64_t(pooled && p.fallback.given) << i;
   }
   for (int i = 0; i < int(sig.params.size()); ++i) {
     Type t = sig.params[size_t(i)].type;
@@ -234,8 +246,8 @@ const char* format_name(PyObject* o) { // flambeau.channels_last and its kin are
 // Puts o into arg; false when its type does not fit.
 bool convert(const Param& p, PyObject* o, Arg& arg, Args& all) {
   if (o == Py_None) {
-    if (p.optional) return true;
-    return p.type == Type::Object;
+    arg = Arg();
+    return p.optional || p.type == Type::Object;
   }
   arg.given = true;
   switch (p.type) {
@@ -291,23 +303,20 @@ bool convert(const Param& p, PyObject* o, Arg& arg, Args& all) {
     return true;
   }
   case Type::Ints: {
-    Dims d;
+    arg.pool = all.dims_pool.size();
+    Dims& d = all.dims_pool.emplace_back();
     int64_t one;
     if (!dims_from(o, d)) {
       if (p.length == 0 || PyBool_Check(o) || !index_from(o, one)) return false;
       d = Dims(p.length > 0 ? p.length : 1, one);
     }
-    arg.pool = all.dims_pool.size();
-    all.dims_pool.push_back(std::move(d));
     return true;
   }
   }
   return false;
 }
 
-void use_default(const Param& p, Arg& arg, Args& all) {
-  if (!p.fallback.given) return;
-  arg = p.fallback;
+void pool_default(const Param& p, Arg& arg, Args& all) {
   if (p.type == Type::Ints) {
     arg.pool = all.dims_pool.size();
     all.dims_pool.push_back(p.fallback_dims);
@@ -322,17 +331,18 @@ void use_default(const Param& p, Arg& arg, Args& all) {
 
 PyObject *s_out, *s_axis, *s_keepdims, *s_dim, *s_keepdim, *s_input, *s_self, *s_x1, *s_a;
 
+// Whether `k` says the interned word; the keywords in a program are interned, too.
+bool same_word(PyObject* k, PyObject* word) {
+  return k == word || (!PyUnicode_CHECK_INTERNED(k) && PyUnicode_Compare(k, word) == 0);
+}
+
 // Whether keyword `k` names parameter p; NumPy's spellings count too.
 bool names_param(PyObject* k, const Param& p) {
-  if (k == p.name_obj) return true;
-  if (PyUnicode_Compare(k, p.name_obj) == 0) return true;
-  if (p.name_obj == s_dim) return PyUnicode_Compare(k, s_axis) == 0;
-  if (p.name_obj == s_keepdim) return PyUnicode_Compare(k, s_keepdims) == 0;
-  if (p.name_obj == s_input)
-    return PyUnicode_Compare(k, s_self) == 0 || PyUnicode_Compare(k, s_x1) == 0 ||
-           PyUnicode_Compare(k, s_a) == 0;
-  if (p.name_obj == s_self) return PyUnicode_Compare(k, s_input) == 0;
-  return false;
+  if (same_word(k, p.name_obj)) return true;
+  if (p.name_obj == s_dim) return same_word(k, s_axis);
+  if (p.name_obj == s_keepdim) return same_word(k, s_keepdims);
+  if (p.name_obj == s_input) return same_word(k, s_self) || same_word(k, s_x1) || same_word(k, s_a);
+  return p.name_obj == s_self && same_word(k, s_input);
 }
 
 bool take_out(PyObject* o, Args& all) {
@@ -347,29 +357,24 @@ bool take_out(PyObject* o, Args& all) {
 bool parse(const Signature& sig, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, Args& all,
            bool allow_out) {
   int np = int(sig.params.size());
-  all.list.resize(np);
+  if (n > sig.positional && !sig.loose) return false;
+  for (const Arg& a : sig.defaults) all.list.emplace_back(a);
   Py_ssize_t nk = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
   uint64_t set = 0;
   Py_ssize_t at = 0;
   for (int i = 0; i < sig.positional && at < n; ++i) {
     const Param& p = sig.params[size_t(i)];
-    if (p.type == Type::Ints && p.length == -1) {
-      int64_t first;
-      bool loose = !PyTuple_Check(args[at]) && !PyList_Check(args[at]) && !PyBool_Check(args[at]) &&
-                   index_from(args[at], first);
-      if (loose) { // the sizes as separate arguments
-        Dims d;
-        int64_t v;
-        while (at < n && !PyBool_Check(args[at]) && index_from(args[at], v)) {
-          d.push_back(v);
-          ++at;
-        }
+    if (p.length == -1 && !PyTuple_Check(args[at]) && !PyList_Check(args[at])) {
+      Dims& d = all.dims_pool.emplace_back(); // the sizes as separate arguments
+      int64_t v;
+      for (; at < n && !PyBool_Check(args[at]) && index_from(args[at], v); ++at) d.push_back(v);
+      if (!d.empty()) {
         all.list[i].given = true;
-        all.list[i].pool = all.dims_pool.size();
-        all.dims_pool.push_back(std::move(d));
+        all.list[i].pool = all.dims_pool.size() - 1;
         set |= 1ull << i;
         continue;
       }
+      all.dims_pool.pop_back();
     }
     if (!convert(p, args[at], all.list[i], all)) return false;
     set |= 1ull << i;
@@ -387,30 +392,29 @@ bool parse(const Signature& sig, PyObject* const* args, Py_ssize_t n, PyObject* 
       set |= 1ull << i;
     }
     if (found) continue;
-    if (allow_out && PyUnicode_Compare(key, s_out) == 0) {
+    if (allow_out && same_word(key, s_out)) {
       if (!take_out(args[n + k], all)) return false;
       continue;
     }
     return false;
   }
-  for (int i = 0; i < np; ++i) {
-    if (set >> i & 1) continue;
-    const Param& p = sig.params[size_t(i)];
-    if (p.type == Type::Ints && p.length == -1 && p.required && nk + n <= 1) {
-      all.list[i].given = true; // zeros(), x.view(): no sizes at all
-      all.list[i].pool = all.dims_pool.size();
-      all.dims_pool.push_back({});
-      continue;
-    }
-    if (p.required) return false;
-    use_default(p, all.list[i], all);
+  for (uint64_t left = sig.required & ~set; left; left &= left - 1) {
+    int i = std::countr_zero(left);
+    if (sig.params[size_t(i)].length != -1 || nk + n > 1) return false;
+    all.list[i].given = true; // zeros(), x.view(): no sizes at all
+    all.list[i].pool = all.dims_pool.size();
+    all.dims_pool.emplace_back();
+  }
+  for (uint64_t left = sig.pooled & ~set; left; left &= left - 1) {
+    int i = std::countr_zero(left);
+    pool_default(sig.params[size_t(i)], all.list[i], all);
   }
   if (sig.device_at >= 0 && !all.list[sig.device_at].given)
     all.list[sig.device_at].device = default_device();
   // Of two operands one must be a tensor.
   if (!all.held.empty()) {
     bool tensor = false;
-    for (const Arg& x : all.list) tensor = tensor || (x.tensor && !x.tensor->weak);
+    for (const Arg& x : all.list) tensor = tensor || (x.tensor.impl() && !x.tensor.impl()->weak);
     if (!tensor) return false;
   }
   return true;
@@ -447,8 +451,8 @@ std::string type_of(PyObject* o) {
 
 // Results -------------------------------------------------------------------------------------
 
-PyObject* wrap_value(const Signature& sig, const Value& v) {
-  if (auto* t = std::get_if<Tensor>(&v)) return wrap(*t);
+PyObject* wrap_value(const Signature& sig, Value v) {
+  if (auto* t = std::get_if<Tensor>(&v)) return wrap(std::move(*t));
   if (auto* ts = std::get_if<Tensors>(&v)) {
     if (sig.result_type) {
       PyObject* r = check(PyStructSequence_New(sig.result_type));
@@ -532,6 +536,10 @@ PyObject* run(FunctionObject* f, const Signature& sig, Args& all) {
 
 } // namespace
 
+static bool may_override(PyTypeObject* t) {
+  return t != TensorType && (t->tp_flags & Py_TPFLAGS_HEAPTYPE);
+}
+
 bool overrides_functions(PyTypeObject* t) {
   static PyObject* attr = PyUnicode_InternFromString("__torch_function__");
   static struct {
@@ -539,7 +547,7 @@ bool overrides_functions(PyTypeObject* t) {
     unsigned version;
   } plain[8]; // types seen not to override, while their attributes stay as they were
   static int next_plain = 0;
-  if (t == TensorType || !(t->tp_flags & Py_TPFLAGS_HEAPTYPE)) return false;
+  if (!may_override(t)) return false;
   for (auto& p : plain)
     if (p.type == t && p.version == t->tp_version_tag && p.version) return false;
   Obj method(PyObject_GetAttr(reinterpret_cast<PyObject*>(t), attr));
@@ -575,13 +583,15 @@ PyObject* overridden(PyObject* f, PyObject* const* args, Py_ssize_t n, PyObject*
   return nullptr;
 }
 
-thread_local int function_overrides_off = 0;
+constinit thread_local int function_overrides_off = 0;
 
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   FB_TRY
   auto* f = reinterpret_cast<FunctionObject*>(self);
   Py_ssize_t n = PyVectorcall_NARGS(nargsf);
-  if (!function_overrides_off) {
+  bool plain = true;
+  for (Py_ssize_t i = 0; i < n; ++i) plain = plain && !may_override(Py_TYPE(args[i]));
+  if (!(plain && !kwnames) && !function_overrides_off) {
     bool handled = false;
     PyObject* r = overridden(self, args, n, kwnames, handled);
     if (handled) return r;

@@ -1,6 +1,7 @@
 // x[...] and x[...] = v: NumPy's and PyTorch's indexing, basic parts as views.
 #include "../autograd/node.h"
 #include "../core/elementwise.h"
+#include "../core/op.h"
 #include "../ops/index.h"
 #include "py.h"
 
@@ -57,6 +58,72 @@ Tensor sliced(const Tensor& t, int dim, PyObject* s) {
   if (step < 0) return reversed_slice(t, dim, s);
   PySlice_AdjustIndices(t.shape()[dim], &start, &stop, step);
   return slice(t, dim, start, stop, step);
+}
+
+// A view's place in memory while the items of an index are applied to it one by one.
+struct Layout {
+  Dims shape, strides;
+  int64_t offset = 0;
+};
+
+// Whether `o` is a slice with plain bounds.
+bool plain_slice(PyObject* o) {
+  if (!PySlice_Check(o)) return false;
+  auto* s = reinterpret_cast<PySliceObject*>(o);
+  for (PyObject* b : {s->start, s->stop, s->step})
+    if (b != Py_None && !PyLong_CheckExact(b)) return false;
+  return true;
+}
+
+// The short way of integers, slices forward, None and one ellipsis: false for anything else, and
+// for an index that is wrong, which the long way explains.
+bool basic_layout(const Tensor& self, PyObject* index, Layout& to) {
+  bool many = PyTuple_CheckExact(index);
+  PyObject* const* items = many ? reinterpret_cast<PyTupleObject*>(index)->ob_item : &index;
+  Py_ssize_t n = many ? PyTuple_GET_SIZE(index) : 1;
+  int used = 0, dots = 0, nd = self.dim();
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    PyObject* o = items[i];
+    if (PyLong_CheckExact(o) || plain_slice(o))
+      ++used;
+    else if (o == Py_Ellipsis)
+      ++dots;
+    else if (o != Py_None)
+      return false;
+  }
+  if (used > nd || dots > 1) return false;
+  const Dims &shape = self.shape(), &strides = self.strides();
+  to.offset = self.offset();
+  int d = 0;
+  auto keep = [&](int upto) {
+    for (; d < upto; ++d) {
+      to.shape.push_back(shape[d]);
+      to.strides.push_back(strides[d]);
+    }
+  };
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    PyObject* o = items[i];
+    if (PyLong_CheckExact(o)) {
+      int overflow;
+      int64_t v = PyLong_AsLongLongAndOverflow(o, &overflow), size = shape[d];
+      if (overflow || v < -size || v >= size) return false;
+      to.offset += (v < 0 ? v + size : v) * strides[d++];
+    } else if (o == Py_Ellipsis) {
+      keep(d + nd - used);
+    } else if (o == Py_None) {
+      to.shape.push_back(1);
+      to.strides.push_back(d < nd ? shape[d] * strides[d] : 1);
+    } else {
+      Py_ssize_t start, stop, step;
+      if (PySlice_Unpack(o, &start, &stop, &step) < 0) fail_set();
+      if (step < 0) return false;
+      to.shape.push_back(PySlice_AdjustIndices(shape[d], &start, &stop, step));
+      to.offset += start * strides[d];
+      to.strides.push_back(strides[d++] * step);
+    }
+  }
+  keep(nd);
+  return true;
 }
 
 [[noreturn]] void too_many(const Tensor& t, int n) {
@@ -142,15 +209,31 @@ Indexed resolve(const Tensor& self, PyObject* index) {
   return r;
 }
 
+// self[mask] = v where both lie plainly in memory; false, with nothing touched, elsewhere.
+bool fill_masked(const Tensor& self, const Tensor& mask, const Scalar& v) {
+  if (mask.dtype() != DType::Bool || !(mask.shape() == self.shape()) || !self.is_contiguous() ||
+      !mask.is_contiguous() || !self.device().is_cpu() || !mask.device().is_cpu())
+    return false;
+  Tensor one = full({}, v, self.dtype());
+  const bool* m = mask.data<bool>();
+  dispatch_size(self.itemsize(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T *d = self.data<T>(), x = *one.data<T>();
+    parallel_for(self.numel(), 65536, [&](int64_t b, int64_t e) {
+      for (int64_t i = b; i < e; ++i) d[i] = m[i] ? x : d[i];
+    });
+  });
+  return true;
+}
+
 } // namespace
 
 PyObject* get_item(const Tensor& self, PyObject* key) {
-  if (PyLong_CheckExact(key) && self.dim() > 0) {
-    int64_t v = PyLong_AsLongLong(key), size = self.shape()[0];
-    if (v == -1 && PyErr_Occurred()) fail_set();
-    FB_CHECK_INDEX(v >= -size && v < size, "index ", v,
-                   " is out of bounds for dimension 0 with size ", size);
-    return wrap(select(self, 0, v));
+  Layout to;
+  if (!(grad_enabled() && self.requires_grad()) && basic_layout(self, key, to)) {
+    Tensor out = alias_as(self, to.shape, to.strides, to.offset);
+    begin_view(self, out);
+    return wrap(std::move(out));
   }
   Indexed r = resolve(self, key);
   if (r.has_advanced) return wrap(index(r.view, r.advanced));
@@ -161,6 +244,18 @@ PyObject* get_item(const Tensor& self, PyObject* key) {
 
 void set_item(const Tensor& self, PyObject* key, PyObject* value) {
   check_inplace(self, "__setitem__");
+  if ((PyFloat_CheckExact(value) || PyLong_CheckExact(value)) &&
+      !(grad_enabled() && self.requires_grad())) {
+    Layout to;
+    Scalar v;
+    scalar_from(value, v);
+    if (basic_layout(self, key, to)) {
+      Tensor view = alias_as(self, to.shape, to.strides, to.offset);
+      fill_(view, v);
+      return self.bump_version();
+    }
+    if (is_tensor(key) && fill_masked(self, tensor_of(key), v)) return self.bump_version();
+  }
   Indexed r = resolve(self, key);
   Tensor v = is_tensor(value) ? tensor_of(value) : operand_from(value);
   if (!v.defined()) { // lists and arrays follow self to its GPU

@@ -120,6 +120,7 @@ PyMODINIT_FUNC PyInit__C() {
     add_numpy(m.get());
     add_dlpack(m.get());
     add_cuda(m.get());
+    add_modes(m.get());
     add_autocast(m.get());
     add_functions(m.get());
     return m.release();

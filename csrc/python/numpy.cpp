@@ -1,5 +1,6 @@
 // The bridge to NumPy and other owners of the host's memory: buffers and nested lists.
 #include <cstring>
+#include <string_view>
 
 #include "../autograd/node.h"
 #include "../cpu/loops.h"
@@ -26,7 +27,7 @@ bool dtype_of_format(const char* f, Py_ssize_t size, DType& out) {
   if (!f) f = "B";
   if (*f == '@' || *f == '=' || *f == '<') ++f;
   if (*f == '>' || *f == '!') return false;
-  std::string s = f;
+  std::string_view s = f;
   if (s == "?")
     out = DType::Bool;
   else if (s == "e")
@@ -121,14 +122,13 @@ struct Shape {
 bool is_sequence(PyObject* o) {
   return PyList_Check(o) || PyTuple_Check(o) || PyRange_Check(o) ||
          (PySequence_Check(o) && !PyUnicode_Check(o) && !PyBytes_Check(o) && !is_tensor(o) &&
-          PyObject_HasAttrString(o, "__len__") &&
-          !PyObject_HasAttrString(o, "__array_interface__"));
+          PyObject_HasAttrString(o, "__len__") && !is_array(o));
 }
 
 Tensor element_tensor(PyObject* o) { // tensors and arrays inside lists
+  if (PyFloat_CheckExact(o) || PyLong_CheckExact(o) || PyList_CheckExact(o)) return {};
   if (is_tensor(o)) return tensor_of(o);
-  if (PyObject_CheckBuffer(o) && PyObject_HasAttrString(o, "__array_interface__"))
-    return from_buffer(o, "tensor()", false);
+  if (PyObject_CheckBuffer(o) && is_array(o)) return from_buffer(o, "tensor()", false);
   return {};
 }
 
@@ -169,7 +169,11 @@ void look(PyObject* o, int depth, Shape& s, bool first) {
 }
 
 void store(const Scalar& v, DType t, char* to) {
-  if (v.kind == Scalar::Complex) {
+  if (t == DType::F32 && v.kind == Scalar::Float) {
+    *reinterpret_cast<float*>(to) = float(v.f);
+  } else if (t == DType::I64 && v.kind == Scalar::Int) {
+    *reinterpret_cast<int64_t*>(to) = v.i;
+  } else if (v.kind == Scalar::Complex) {
     c128 z(v.f, v.im);
     FB_CHECK_TYPE(is_complex(t), "can't convert complex to ", t);
     cast_kernel(DType::C128, t)(reinterpret_cast<char*>(&z), 16, to, 16, 1);
@@ -181,7 +185,7 @@ void store(const Scalar& v, DType t, char* to) {
 }
 
 void fill(PyObject* o, int depth, const Tensor& t, int64_t& at) {
-  if (depth == t.dim() || is_tensor(o) || PyObject_HasAttrString(o, "__array_interface__")) {
+  if (depth == t.dim() || is_tensor(o) || is_array(o)) {
     Tensor e = element_tensor(o);
     if (e.defined()) {
       Tensor part = alias_as(t, e.shape(), contiguous_strides(e.shape()), at);
@@ -214,19 +218,29 @@ void fill(PyObject* o, int depth, const Tensor& t, int64_t& at) {
 namespace {
 // What holds values and is no tensor, as one: arrays share their memory unless `copy`.
 Tensor tensor_of_values(PyObject* o, OptDType dtype, bool copy) {
-  Tensor t = from_cuda_array(o, copy);
-  if (!t.defined() && PyObject_CheckBuffer(o) && !PyBytes_Check(o) && !PyByteArray_Check(o))
-    t = from_buffer(o, "tensor()", copy);
-  if (!t.defined() && PyObject_HasAttrString(o, "__array__") &&
-      !PyObject_HasAttrString(o, "item")) {
-    Obj a(check(PyObject_CallMethod(o, "__array__", nullptr)));
-    t = from_buffer(a.get(), "tensor()", true);
+  if (!PyList_CheckExact(o) && !PyTuple_CheckExact(o) && !PyFloat_CheckExact(o) &&
+      !PyLong_CheckExact(o)) {
+    Tensor t = from_ndarray(o);
+    if (t.defined() && copy) {
+      Tensor c = empty(t.shape(), t.dtype());
+      copy_values(c, t);
+      return c;
+    }
+    if (t.defined()) return t;
+    t = from_cuda_array(o, copy);
+    if (!t.defined() && PyObject_CheckBuffer(o) && !PyBytes_Check(o) && !PyByteArray_Check(o))
+      t = from_buffer(o, "tensor()", copy);
+    if (!t.defined() && PyObject_HasAttrString(o, "__array__") &&
+        !PyObject_HasAttrString(o, "item")) {
+      Obj a(check(PyObject_CallMethod(o, "__array__", nullptr)));
+      t = from_buffer(a.get(), "tensor()", true);
+    }
+    if (t.defined()) return t;
   }
-  if (t.defined()) return t;
   Shape s;
   look(o, 0, s, true);
   DType d = dtype ? *dtype : s.any ? s.dtype : default_dtype();
-  t = empty(s.dims, d);
+  Tensor t = empty(s.dims, d);
   int64_t at = 0;
   fill(o, 0, t, at);
   return t;
@@ -333,10 +347,8 @@ PyType_Slot storage_slots[] = {
 PyType_Spec storage_spec = {"flambeau.UntypedStorage", sizeof(PyStorage), 0,
                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, storage_slots};
 
-// tensor.numpy(): numpy.ndarray(shape, dtype, storage, offset, strides)
 PyObject* m_numpy(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
   FB_TRY
-  static PyObject *ndarray = nullptr, *dtypes[kDTypes];
   Tensor t = tensor_of(self);
   bool force = n + (kw ? PyTuple_GET_SIZE(kw) : 0) > 0 && PyObject_IsTrue(args[0]);
   if (force && t.is_cuda()) t = on_host(t);
@@ -348,23 +360,7 @@ PyObject* m_numpy(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject*
   if (t.dtype() == DType::BF16)
     fail(ErrorKind::Type, "Got unsupported ScalarType BFloat16: NumPy has no bfloat16; use "
                           ".float().numpy()");
-  if (!ndarray) {
-    Obj np(check(PyImport_ImportModule("numpy")));
-    for (int i = 0; i < kDTypes; ++i)
-      if (DType(i) != DType::BF16)
-        dtypes[i] = check(PyObject_CallMethod(np.get(), "dtype", "s", name_of(DType(i))));
-    ndarray = check(PyObject_GetAttrString(np.get(), "ndarray"));
-  }
-  Obj shape(PyTuple_New(t.dim())), strides(PyTuple_New(t.dim()));
-  for (int i = 0; i < t.dim(); ++i) {
-    PyTuple_SET_ITEM(shape.get(), i, PyLong_FromLongLong(t.shape()[i]));
-    PyTuple_SET_ITEM(strides.get(), i, PyLong_FromLongLong(t.strides()[i] * t.itemsize()));
-  }
-  Obj offset(PyLong_FromLongLong(t.numel() ? t.offset() * t.itemsize() : 0));
-  Obj storage(storage_object(&t.storage()));
-  PyObject* call[5] = {shape.get(), dtypes[int(t.dtype())], storage.get(), offset.get(),
-                       strides.get()};
-  return PyObject_Vectorcall(ndarray, call, 5, nullptr);
+  return to_ndarray(t);
   FB_CATCH(nullptr)
 }
 
@@ -409,9 +405,9 @@ void tensor_releasebuffer(PyObject*, Py_buffer* view) {
 
 PyObject* f_from_numpy(PyObject*, PyObject* o) {
   FB_TRY
-  FB_CHECK_TYPE(PyObject_HasAttrString(o, "__array_interface__"), "expected np.ndarray (got ",
-                Py_TYPE(o)->tp_name, ")");
-  Tensor t = from_buffer(o, "from_numpy()", false);
+  FB_CHECK_TYPE(is_array(o), "expected np.ndarray (got ", Py_TYPE(o)->tp_name, ")");
+  Tensor t = from_ndarray(o);
+  if (!t.defined()) t = from_buffer(o, "from_numpy()", false);
   if (!t.defined()) {
     Obj dt(PyObject_GetAttrString(o, "dtype"));
     Obj text(dt ? PyObject_Str(dt.get()) : nullptr);
@@ -437,7 +433,7 @@ DataArgs data_args(const char* fn, PyObject* const* args, Py_ssize_t n, PyObject
   DataArgs r;
   if (n > 0) r.data = args[0];
   auto take = [&](const char* k, PyObject* v) {
-    std::string key = k;
+    std::string_view key = k;
     DType d;
     if (key == "data" || key == "obj" || key == "object")
       r.data = v;
@@ -458,7 +454,7 @@ DataArgs data_args(const char* fn, PyObject* const* args, Py_ssize_t n, PyObject
       r.copy = v != Py_None && PyObject_IsTrue(v);
       r.has_copy = v != Py_None;
     } else if (key != "pin_memory")
-      fail(ErrorKind::Type, fn, "() got an unexpected keyword argument '", key, "'");
+      fail(ErrorKind::Type, fn, "() got an unexpected keyword argument '", k, "'");
   };
   if (n > 1) take("dtype", args[1]);
   if (n > 2) take("device", args[2]);
@@ -501,8 +497,7 @@ PyObject* shared_data(const DataArgs& a) {
       tensor_from_data(a.data, a.dtype, a.device, a.copy || PyObject_CheckBuffer(a.data)), a.grad);
 }
 bool holds_array(PyObject* o) {
-  return is_tensor(o) || PyObject_HasAttrString(o, "__array_interface__") ||
-         PyObject_HasAttrString(o, "__cuda_array_interface__");
+  return is_tensor(o) || is_array(o) || PyObject_HasAttrString(o, "__cuda_array_interface__");
 }
 PyObject* f_as_tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
   FB_TRY

@@ -53,7 +53,7 @@ void set_exception(); // from the C++ exception being handled
   }
 
 struct PyTensor {
-  PyObject_HEAD TensorImpl* impl;
+  PyObject_HEAD Borrowed tensor; // the object is the reference
   PyObject* dict;
   PyObject* weakrefs;
 };
@@ -66,12 +66,13 @@ struct PyDevice {
 
 extern PyTypeObject *TensorType, *DTypeType, *DeviceType_, *SizeType, *StorageType, *NodeType;
 inline bool is_tensor(PyObject* o) {
-  return Py_TYPE(o) == TensorType || PyType_IsSubtype(Py_TYPE(o), TensorType);
+  PyTypeObject* t = Py_TYPE(o);
+  return t == TensorType || t->tp_base == TensorType || PyType_IsSubtype(t, TensorType);
 }
-inline TensorImpl* impl_of(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->impl; }
-inline Tensor tensor_of(PyObject* o) { return Tensor(impl_of(o)); }
+inline TensorImpl* impl_of(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->tensor.impl(); }
+inline const Tensor& tensor_of(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->tensor.get(); }
 
-PyObject* wrap(const Tensor& t); // the tensor's one Python object; None if undefined
+PyObject* wrap(Tensor t); // the tensor's one Python object; None if undefined
 PyObject* wrap_as(Tensor t, PyTypeObject* type); // a new object of a subclass
 PyObject* wrap(DType t);
 PyObject* wrap(const Device& d);
@@ -91,6 +92,10 @@ using OptDevice = std::optional<Device>;
 Tensor tensor_from_data(PyObject* data, OptDType dtype, OptDevice device, bool copy);
 // A tensor on the GPU memory of an object with __cuda_array_interface__; undefined for others.
 Tensor from_cuda_array(PyObject* o, bool copy);
+// A tensor on the memory of a plain NumPy array; undefined for others.
+Tensor from_ndarray(PyObject* o);
+PyObject* to_ndarray(const Tensor& t); // on the tensor's memory, whose dtype NumPy must have
+bool is_array(PyObject* o);            // whether it has __array_interface__
 Device default_device(); // of this thread: where tensors are made when nothing says otherwise
 Tensor operand_from(PyObject* o); // a tensor, or a number as a weak one; else undefined
 
@@ -113,6 +118,7 @@ void add_numpy(PyObject* module);
 void add_dlpack(PyObject* module);
 void add_autocast(PyObject* module);
 void add_cuda(PyObject* module);
+void add_modes(PyObject* module);
 extern PyMethodDef tensor_methods[];
 extern PyMethodDef autograd_tensor_methods[];
 extern PyMethodDef bridge_tensor_methods[];

@@ -12,20 +12,26 @@ PyTypeObject* TensorType;
 
 namespace {
 
-// A tensor and its object share one count, Python's: see TensorImpl::retain().
-PyObject* new_object(PyTypeObject* type, TensorImpl* t) {
-  PyObject* o = check(type->tp_alloc(type, 0));
-  auto* p = reinterpret_cast<PyTensor*>(o);
-  p->impl = t;
-  p->dict = p->weakrefs = nullptr;
-  return o;
-}
+constexpr int kSpareObjects = 256;
+PyObject* spare_objects[kSpareObjects]; // of the exact type, as Python itself keeps tuples
+int n_spare_objects = 0;
 
-// Gives `t` its object; the C++ references it had become Python ones.
-PyObject* adopt(TensorImpl* t, PyTypeObject* type) {
-  PyObject* o = new_object(type, t);
-  for (uint32_t i = 0; i < t->refs(); ++i) Py_INCREF(o);
-  t->pyobj = o;
+// Gives `t` its object, which takes over the reference: a tensor and its object share one count,
+// Python's (see TensorImpl::retain), and other references that C++ has become Python ones.
+PyObject* adopt(Tensor t, PyTypeObject* type) {
+  PyObject* o;
+  if (type == TensorType && n_spare_objects) {
+    o = PyObject_Init(spare_objects[--n_spare_objects], type);
+    PyObject_GC_Track(o);
+  } else {
+    o = check(type->tp_alloc(type, 0));
+  }
+  auto* p = reinterpret_cast<PyTensor*>(o);
+  TensorImpl* impl = t.release();
+  p->tensor = Borrowed(impl);
+  p->dict = p->weakrefs = nullptr;
+  for (uint32_t i = 1; i < impl->refs(); ++i) Py_INCREF(o);
+  impl->pyobj = o;
   return o;
 }
 
@@ -35,12 +41,15 @@ void dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
   if (p->weakrefs) PyObject_ClearWeakRefs(self);
   Py_CLEAR(p->dict);
-  if (TensorImpl* t = p->impl) {
-    p->impl = nullptr;
+  if (TensorImpl* t = impl_of(self)) {
+    p->tensor = Borrowed();
     t->pyobj = nullptr;
     TensorImpl::destroy(t);
   }
-  type->tp_free(self);
+  if (type == TensorType && n_spare_objects < kSpareObjects)
+    spare_objects[n_spare_objects++] = self;
+  else
+    type->tp_free(self);
   Py_DECREF(type);
 }
 
@@ -48,16 +57,20 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   auto* p = reinterpret_cast<PyTensor*>(self);
   Py_VISIT(p->dict);
   Py_VISIT(Py_TYPE(self));
-  return p->impl ? traverse_autograd(p->impl, visit, arg) : 0;
+  TensorImpl* t = impl_of(self);
+  return t ? traverse_autograd(t, visit, arg) : 0;
 }
 
 int clear(PyObject* self) {
   auto* p = reinterpret_cast<PyTensor*>(self);
   Py_CLEAR(p->dict);
-  if (p->impl && p->impl->meta) {
-    p->impl->meta->hooks.clear();
-    p->impl->meta->post_accumulate_hooks.clear();
-    p->impl->meta->grad.reset();
+  TensorImpl* t = impl_of(self);
+  if (t && t->meta) {
+    if (auto& extras = t->meta->extras) {
+      extras->hooks.clear();
+      extras->post_accumulate_hooks.clear();
+    }
+    t->meta->grad.reset();
   }
   return 0;
 }
@@ -98,90 +111,75 @@ bool plain_type(PyObject* o) {
   return Py_TYPE(o) == TensorType || (is_tensor(o) && !overrides_functions(Py_TYPE(o)));
 }
 
+// A registered function that a slot calls, looked up at its first call.
+struct Named {
+  const char* name;
+  PyObject* function = nullptr;
+  PyObject* get() { return function ? function : function = function_named(name); }
+  PyObject* operator()(PyObject* a, PyObject* b) {
+    PyObject* args[2] = {a, b};
+    return call_overloads(get(), args, 2, nullptr);
+  }
+  PyObject* operator()(PyObject* a) { return call_overloads(get(), &a, 1, nullptr); }
+};
+
+bool exact_number(PyObject* o) { return PyFloat_CheckExact(o) || PyLong_CheckExact(o); }
+
+// Operators whose checks live in the registered function. The operand that is no tensor may be a
+// number, or a NumPy array, which joins as a tensor.
+PyObject* by_name(PyObject* a, PyObject* b, Named& f) {
+  FB_TRY
+  PyObject* other = is_tensor(a) ? b : a;
+  Scalar s;
+  if (!exact_number(other) && !is_tensor(other) && !scalar_from(other, s)) {
+    if (!is_array(other)) Py_RETURN_NOTIMPLEMENTED;
+    Obj o(wrap(tensor_from_data(other, {}, {}, false)));
+    return other == b ? f(a, o.get()) : f(o.get(), b);
+  }
+  return f(a, b);
+  FB_CATCH(nullptr)
+}
+
 using Binary = Tensor (*)(const Tensor&, const Tensor&);
 
 // The short way of an operator for exact tensors and numbers; everything else goes by name.
 template<Binary op>
-PyObject* binary_slot(PyObject* a, PyObject* b, const char* name) {
+PyObject* binary_slot(PyObject* a, PyObject* b, Named& f) {
   FB_TRY
   bool ta = plain_type(a), tb = plain_type(b);
-  if (ta && tb) {
-    // The operands live in the caller: borrowed handles would do, but one count each is cheap.
-    return wrap(op(tensor_of(a), tensor_of(b)));
-  }
-  if (ta && (PyFloat_CheckExact(b) || PyLong_CheckExact(b))) {
-    Scalar s;
-    scalar_from(b, s);
-    return wrap(op(tensor_of(a), weak_scalar(s)));
-  }
-  if (tb && (PyFloat_CheckExact(a) || PyLong_CheckExact(a))) {
-    Scalar s;
-    scalar_from(a, s);
-    return wrap(op(weak_scalar(s), tensor_of(b)));
-  }
-  PyObject* other = is_tensor(a) ? b : a;
-  if (!is_tensor(other)) {
-    Scalar s;
-    PyObject* np = PyObject_HasAttrString(other, "__array_interface__") ? other : nullptr;
-    if (np && !scalar_from(other, s)) { // a NumPy array joins as a tensor
-      Tensor t = tensor_from_data(other, {}, {}, false);
-      Obj o(wrap(t));
-      PyObject* args[2] = {is_tensor(a) ? a : o.get(), is_tensor(a) ? o.get() : b};
-      return call_overloads(function_named(name), args, 2, nullptr);
-    }
-    if (!scalar_from(other, s)) Py_RETURN_NOTIMPLEMENTED;
-  }
-  PyObject* args[2] = {a, b};
-  return call_overloads(function_named(name), args, 2, nullptr);
+  if (ta && tb) return wrap(op(tensor_of(a), tensor_of(b)));
+  if (ta && exact_number(b)) return wrap(op(tensor_of(a), operand_from(b)));
+  if (tb && exact_number(a)) return wrap(op(operand_from(a), tensor_of(b)));
+  return by_name(a, b, f);
   FB_CATCH(nullptr)
 }
 Tensor op_add(const Tensor& a, const Tensor& b) { return add(a, b); }
 Tensor op_mul(const Tensor& a, const Tensor& b) { return mul(a, b); }
 Tensor op_div(const Tensor& a, const Tensor& b) { return true_divide(a, b); }
 
-// Operators whose checks live in the registered function.
-PyObject* by_name_slot(PyObject* a, PyObject* b, const char* name) {
-  FB_TRY
-  PyObject* other = is_tensor(a) ? b : a;
-  Scalar s;
-  if (!is_tensor(other) && !scalar_from(other, s)) {
-    if (!PyObject_HasAttrString(other, "__array_interface__")) Py_RETURN_NOTIMPLEMENTED;
-    Obj o(wrap(tensor_from_data(other, {}, {}, false)));
-    PyObject* args[2] = {is_tensor(a) ? a : o.get(), is_tensor(a) ? o.get() : b};
-    return call_overloads(function_named(name), args, 2, nullptr);
+#define FB_SLOT(fn, name)                  \
+  PyObject* fn(PyObject* a, PyObject* b) { \
+    static Named f{name};                  \
+    return by_name(a, b, f);               \
   }
-  PyObject* args[2] = {a, b};
-  return call_overloads(function_named(name), args, 2, nullptr);
-  FB_CATCH(nullptr)
-}
-PyObject* inplace_slot(PyObject* a, PyObject* b, const char* name) {
-  FB_TRY
-  Scalar s;
-  if (!is_tensor(b) && !scalar_from(b, s)) {
-    if (!PyObject_HasAttrString(b, "__array_interface__")) Py_RETURN_NOTIMPLEMENTED;
-    Obj o(wrap(tensor_from_data(b, {}, {}, false)));
-    PyObject* args[2] = {a, o.get()};
-    return call_overloads(function_named(name), args, 2, nullptr);
+#define FB_DIRECT(fn, op, name)            \
+  PyObject* fn(PyObject* a, PyObject* b) { \
+    static Named f{name};                  \
+    return binary_slot<op>(a, b, f);       \
   }
-  PyObject* args[2] = {a, b};
-  return call_overloads(function_named(name), args, 2, nullptr);
-  FB_CATCH(nullptr)
-}
-
-PyObject* nb_add(PyObject* a, PyObject* b) { return binary_slot<op_add>(a, b, "add"); }
-PyObject* nb_mul(PyObject* a, PyObject* b) { return binary_slot<op_mul>(a, b, "mul"); }
+FB_DIRECT(nb_add, op_add, "add")
+FB_DIRECT(nb_mul, op_mul, "mul")
+FB_DIRECT(divide, op_div, "div")
 PyObject* nb_div(PyObject* a, PyObject* b) {
   // number / tensor is reciprocal(tensor) * number, and that autocast runs in float32.
   if (autocast_on && !is_tensor(a)) {
     FB_TRY
     Obj wide(check(wrap(autocast_wide(tensor_of(b)))));
-    return binary_slot<op_div>(a, wide.get(), "div");
+    return divide(a, wide.get());
     FB_CATCH(nullptr)
   }
-  return binary_slot<op_div>(a, b, "div");
+  return divide(a, b);
 }
-#define FB_SLOT(fn, name) \
-  PyObject* fn(PyObject* a, PyObject* b) { return by_name_slot(a, b, name); }
 FB_SLOT(nb_sub, "sub")
 FB_SLOT(nb_floordiv, "floor_divide")
 FB_SLOT(nb_mod, "remainder")
@@ -190,14 +188,13 @@ FB_SLOT(nb_or, "bitwise_or")
 FB_SLOT(nb_xor, "bitwise_xor")
 FB_SLOT(nb_lshift, "bitwise_left_shift")
 FB_SLOT(nb_rshift, "bitwise_right_shift")
+FB_SLOT(matmul, "matmul")
+FB_SLOT(power, "pow")
 PyObject* nb_matmul(PyObject* a, PyObject* b) {
   if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
-  return by_name_slot(a, b, "matmul");
+  return matmul(a, b);
 }
-PyObject* nb_pow(PyObject* a, PyObject* b, PyObject*) { return by_name_slot(a, b, "pow"); }
-#undef FB_SLOT
-#define FB_SLOT(fn, name) \
-  PyObject* fn(PyObject* a, PyObject* b) { return inplace_slot(a, b, name); }
+PyObject* nb_pow(PyObject* a, PyObject* b, PyObject*) { return power(a, b); }
 FB_SLOT(ib_add, "add_")
 FB_SLOT(ib_sub, "sub_")
 FB_SLOT(ib_mul, "mul_")
@@ -209,21 +206,29 @@ FB_SLOT(ib_or, "bitwise_or_")
 FB_SLOT(ib_xor, "bitwise_xor_")
 FB_SLOT(ib_lshift, "bitwise_left_shift_")
 FB_SLOT(ib_rshift, "bitwise_right_shift_")
-PyObject* ib_pow(PyObject* a, PyObject* b, PyObject*) { return inplace_slot(a, b, "pow_"); }
+FB_SLOT(power_, "pow_")
+PyObject* ib_pow(PyObject* a, PyObject* b, PyObject*) { return power_(a, b); }
 #undef FB_SLOT
-PyObject* unary(PyObject* a, const char* name) {
-  FB_TRY
-  return call_overloads(function_named(name), &a, 1, nullptr);
-  FB_CATCH(nullptr)
-}
-PyObject* nb_neg(PyObject* a) { return unary(a, "neg"); }
+#undef FB_DIRECT
+#define FB_UNARY_SLOT(fn, name) \
+  PyObject* fn(PyObject* a) {   \
+    FB_TRY                      \
+    static Named f{name};       \
+    return f(a);                \
+    FB_CATCH(nullptr)           \
+  }
+FB_UNARY_SLOT(nb_neg, "neg")
+FB_UNARY_SLOT(nb_abs, "abs")
+FB_UNARY_SLOT(nb_invert, "bitwise_not")
+FB_UNARY_SLOT(reversed_dims, "_reversed_dims")
+FB_UNARY_SLOT(matrix_t, "_matrix_t")
+FB_UNARY_SLOT(adjoint, "adjoint")
+#undef FB_UNARY_SLOT
 PyObject* nb_pos(PyObject* a) { return PyObject_CallMethod(a, "positive", nullptr); }
-PyObject* nb_abs(PyObject* a) { return unary(a, "abs"); }
-PyObject* nb_invert(PyObject* a) { return unary(a, "bitwise_not"); }
 
 int nb_bool(PyObject* self) {
   FB_TRY
-  Tensor t = tensor_of(self);
+  const Tensor& t = tensor_of(self);
   FB_CHECK(t.numel() != 0, "Boolean value of Tensor with no values is ambiguous");
   FB_CHECK(t.numel() == 1,
            "Boolean value of Tensor with more than one value is ambiguous: the "
@@ -236,6 +241,7 @@ int nb_bool(PyObject* self) {
 PyObject* to_number(PyObject* self, PyTypeObject* type) {
   FB_TRY
   Obj v(check(wrap(item(tensor_of(self)))));
+  if (Py_TYPE(v.get()) == type) return v.release();
   return PyObject_CallFunctionObjArgs(reinterpret_cast<PyObject*>(type), v.get(), nullptr);
   FB_CATCH(nullptr)
 }
@@ -251,16 +257,8 @@ PyObject* nb_index(PyObject* self) {
 }
 
 PyObject* rich_compare(PyObject* a, PyObject* b, int op) {
-  static const char* names[] = {"lt", "le", "eq", "ne", "gt", "ge"};
-  FB_TRY
-  Scalar s;
-  if (!is_tensor(b) && !scalar_from(b, s)) {
-    if (PyObject_HasAttrString(b, "__array_interface__")) return by_name_slot(a, b, names[op]);
-    Py_RETURN_NOTIMPLEMENTED;
-  }
-  PyObject* args[2] = {a, b};
-  return call_overloads(function_named(names[op]), args, 2, nullptr);
-  FB_CATCH(nullptr)
+  static Named names[] = {{"lt"}, {"le"}, {"eq"}, {"ne"}, {"gt"}, {"ge"}};
+  return by_name(a, b, names[op]);
 }
 Py_hash_t hash(PyObject* self) { return Py_hash_t(reinterpret_cast<uintptr_t>(self) >> 4); }
 
@@ -323,14 +321,14 @@ FB_GET(get_grad, wrap(tensor_of(self).grad()))
 FB_GET(get_grad_fn, wrap_node(tensor_of(self).grad_fn()))
 FB_GET(get_version, PyLong_FromLong(t->storage->version))
 FB_GET(get_base, wrap(Tensor(t->base.get())))
-FB_GET(get_retains, PyBool_FromLong(t->meta && t->meta->retain_hook))
+FB_GET(get_retains, PyBool_FromLong(t->meta && t->meta->extras && t->meta->extras->retain_hook))
 FB_GET(get_output_nr, PyLong_FromLong(t->meta ? t->meta->output_nr : 0))
 FB_GET(get_is_cuda, PyBool_FromLong(t->storage->device.type == DeviceType::Cuda))
 FB_GET(get_is_cpu, PyBool_FromLong(t->storage->device.is_cpu()))
 FB_GET(get_is_meta, PyBool_FromLong(t->storage->device.is_meta()))
-FB_GET(get_T, call_overloads(function_named("_reversed_dims"), &self, 1, nullptr))
-FB_GET(get_mT, call_overloads(function_named("_matrix_t"), &self, 1, nullptr))
-FB_GET(get_mH, call_overloads(function_named("adjoint"), &self, 1, nullptr))
+FB_GET(get_T, reversed_dims(self))
+FB_GET(get_mT, matrix_t(self))
+FB_GET(get_mH, adjoint(self))
 FB_GET(get_real, wrap(real(tensor_of(self))))
 FB_GET(get_imag, wrap(imag(tensor_of(self))))
 FB_GET(get_itemsize, PyLong_FromLong(size_of(t->dtype)))
@@ -344,17 +342,17 @@ FB_GET(get_dict, [&] {
 FB_GET(get_data, [&] {
   Tensor d = alias(tensor_of(self));
   d.impl()->untracked = true;
-  return Py_TYPE(self) == TensorType ? wrap(d) : wrap(d);
+  return wrap(std::move(d));
 }())
 PyObject* get_name(PyObject* self, void*) {
   TensorImpl* t = impl_of(self);
-  if (!t->meta || t->meta->name.empty()) Py_RETURN_NONE;
-  return PyUnicode_FromString(t->meta->name.c_str());
+  if (!t->meta || !t->meta->extras || t->meta->extras->name.empty()) Py_RETURN_NONE;
+  return PyUnicode_FromString(t->meta->extras->name.c_str());
 }
 int set_name(PyObject* self, PyObject* v, void*) {
   FB_TRY
   const char* s = v && PyUnicode_Check(v) ? PyUnicode_AsUTF8(v) : "";
-  tensor_of(self).make_meta().name = s;
+  tensor_of(self).make_meta().make_extras().name = s;
   return 0;
   FB_CATCH(-1)
 }
@@ -375,6 +373,11 @@ int set_requires_grad(PyObject* self, PyObject* v, void*) {
   if (t.is_leaf() && (on || t.meta())) t.make_meta().requires_grad = on;
   return 0;
   FB_CATCH(-1)
+}
+PyObject* m_requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
+  bool given = n + (kw ? PyTuple_GET_SIZE(kw) : 0) > 0;
+  if (set_requires_grad(self, given ? args[0] : Py_True, nullptr) < 0) return nullptr;
+  return Obj::borrow(self).release();
 }
 int set_grad(PyObject* self, PyObject* v, void*) {
   FB_TRY
@@ -469,6 +472,12 @@ FB_METHOD(m_get_device,
           PyLong_FromLong(t->storage->device.is_cpu() ? -1
                                                       : std::max<int>(t->storage->device.index, 0)))
 FB_METHOD(m_same, Obj::borrow(self).release())
+PyObject* m_cpu(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) {
+  FB_TRY
+  const Tensor& t = tensor_of(self);
+  return t.device().is_cpu() ? Obj::borrow(self).release() : wrap(move_to(t, {}, t.dtype()));
+  FB_CATCH(nullptr)
+}
 
 PyObject* m_is_contiguous(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kw) {
   FB_TRY
@@ -527,7 +536,7 @@ PyObject* m_uint64_item_fix(const Tensor& t) {
 }
 PyObject* m_item(PyObject* self, PyObject*) {
   FB_TRY
-  Tensor t = tensor_of(self);
+  const Tensor& t = tensor_of(self);
   Scalar s = item(t);
   return t.dtype() == DType::U64 ? m_uint64_item_fix(t) : wrap(s);
   FB_CATCH(nullptr)
@@ -614,21 +623,16 @@ PyObject* m_format(PyObject* self, PyObject* spec) {
 
 } // namespace
 
-PyObject* wrap(const Tensor& t) {
+PyObject* wrap(Tensor t) {
   if (!t.defined()) Py_RETURN_NONE;
   TensorImpl* p = t.impl();
-  if (p->pyobj) return Obj::borrow(static_cast<PyObject*>(p->pyobj)).release();
+  if (p->pyobj) return static_cast<PyObject*>(t.release()->pyobj); // the reference moves along
   p->weak = false;
-  return adopt(p, TensorType); // its first reference is the new one; `t`'s is counted too
+  return adopt(std::move(t), TensorType);
 }
 
 PyObject* wrap_as(Tensor t, PyTypeObject* type) {
-  if (t.impl()->pyobj)
-    t = [&] {
-      Tensor r = alias(t);
-      return r;
-    }();
-  return adopt(t.impl(), type);
+  return adopt(t.impl()->pyobj ? alias(t) : std::move(t), type);
 }
 
 PyObject* wrap_list(const Tensors& ts, bool as_list) {
@@ -669,6 +673,11 @@ PyMethodDef tensor_methods[] = {
     {"resolve_conj", m_same, METH_NOARGS, "The tensor itself: conjugation is never lazy."},
     {"resolve_neg", m_same, METH_NOARGS, "The tensor itself: negation is never lazy."},
     {"tolist", m_tolist, METH_NOARGS, "Nested lists of Python numbers."},
+    {"cpu", reinterpret_cast<PyCFunction>(m_cpu), METH_FASTCALL | METH_KEYWORDS,
+     "The tensor in the host's memory: itself when it is there already."},
+    {"requires_grad_", reinterpret_cast<PyCFunction>(m_requires_grad_),
+     METH_FASTCALL | METH_KEYWORDS,
+     "requires_grad_(requires_grad=True): sets the flag and returns the tensor."},
     {"item", m_item, METH_NOARGS, "The value of a one-element tensor as a Python number."},
     {"_take_layout", m_take_layout, METH_O, nullptr},
     {"resize_", reinterpret_cast<PyCFunction>(m_resize_), METH_FASTCALL | METH_KEYWORDS,

@@ -276,7 +276,9 @@ static PyMethodDef size_methods[] = {
     {"numel", size_numel, METH_NOARGS, "The number of elements: the product of the sizes."},
     {"__reduce__", size_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
+static void size_dealloc(PyObject* self);
 static PyType_Slot size_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(size_dealloc)},
     {Py_tp_repr, reinterpret_cast<void*>(size_repr)},
     {Py_tp_methods, size_methods},
     {Py_sq_concat, reinterpret_cast<void*>(size_concat)},
@@ -285,9 +287,35 @@ static PyType_Slot size_slots[] = {
     {0, nullptr}};
 static PyType_Spec size_spec = {"flambeau.Size", 0, 0, Py_TPFLAGS_DEFAULT, size_slots};
 
+// Sizes come and go with every look at .shape: a few of each length are kept.
+constexpr int kSpareLength = 6, kSpareSizes = 16;
+static PyObject* spare_sizes[kSpareLength][kSpareSizes];
+static int n_spare_sizes[kSpareLength];
+
+static void size_dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  Py_ssize_t n = Py_SIZE(self);
+  PyObject_GC_UnTrack(self);
+  for (Py_ssize_t i = 0; i < n; ++i) Py_XDECREF(PyTuple_GET_ITEM(self, i));
+  if (type == SizeType && n < kSpareLength && n_spare_sizes[n] < kSpareSizes)
+    spare_sizes[n][n_spare_sizes[n]++] = self;
+  else
+    type->tp_free(self);
+  Py_DECREF(type);
+}
+
 PyObject* wrap_size(const Dims& d) {
-  PyObject* s = check(SizeType->tp_alloc(SizeType, d.size()));
-  for (int i = 0; i < d.size(); ++i) PyTuple_SET_ITEM(s, i, PyLong_FromLongLong(d[i]));
+  int n = d.size();
+  PyObject* s;
+  if (n < kSpareLength && n_spare_sizes[n]) // untracked: integers make no cycles
+    s = reinterpret_cast<PyObject*>(PyObject_InitVar(
+        reinterpret_cast<PyVarObject*>(spare_sizes[n][--n_spare_sizes[n]]), SizeType, n));
+  else
+    s = check(SizeType->tp_alloc(SizeType, n));
+#if PY_VERSION_HEX >= 0x030E0000
+  reinterpret_cast<PyTupleObject*>(s)->ob_hash = -1; // not computed yet
+#endif
+  for (int i = 0; i < n; ++i) PyTuple_SET_ITEM(s, i, PyLong_FromLongLong(d[i]));
   return s;
 }
 
@@ -303,7 +331,7 @@ PyObject* wrap(const Scalar& s) {
 }
 
 bool scalar_from(PyObject* o, Scalar& out) {
-  if (PyFloat_Check(o)) {
+  if (PyFloat_CheckExact(o)) {
     out = Scalar(PyFloat_AS_DOUBLE(o));
   } else if (PyBool_Check(o)) {
     out = Scalar(o == Py_True);
@@ -320,6 +348,8 @@ bool scalar_from(PyObject* o, Scalar& out) {
       v = (long long)(u);
     }
     out = Scalar(int64_t(v));
+  } else if (PyFloat_Check(o)) {
+    out = Scalar(PyFloat_AS_DOUBLE(o));
   } else if (PyComplex_Check(o)) {
     out = Scalar(PyComplex_RealAsDouble(o), PyComplex_ImagAsDouble(o));
   } else if (is_tensor(o)) {
@@ -359,8 +389,8 @@ bool scalar_from(PyObject* o, Scalar& out) {
 }
 
 bool index_from(PyObject* o, int64_t& out) {
-  if (PyFloat_Check(o)) return false;
   if (!PyLong_Check(o)) {
+    if (PyFloat_Check(o)) return false;
     if (is_tensor(o)) {
       const TensorImpl* t = impl_of(o);
       if (t->numel != 1 || !is_integral(t->dtype)) return false;

@@ -12,6 +12,9 @@ _FLOATS = {  # bits, eps, max, smallest normal, smallest subnormal, decimal reso
 }
 
 
+_made = {}  # one finfo a dtype
+
+
 class finfo:
     """Limits of a float dtype (of the real part's, if complex).
 
@@ -20,8 +23,18 @@ class finfo:
     1.1920928955078125e-07
     """
 
-    def __init__(self, dtype=None):
-        dtype = (_C.get_default_dtype() if dtype is None else dtype).to_real()
+    def __new__(cls, dtype=None):
+        try:
+            return _made[dtype]
+        except KeyError:
+            pass
+        self = object.__new__(cls)
+        self._describe((_C.get_default_dtype() if dtype is None else dtype).to_real())
+        if dtype is not None:
+            _made[dtype] = self
+        return self
+
+    def _describe(self, dtype):
         if dtype.name not in _FLOATS:
             raise TypeError(f"finfo() requires a floating point input type, not {dtype}; use iinfo")
         self.dtype = dtype.name

@@ -6,20 +6,15 @@ from . import _C
 
 
 class _Mode:
-    """A context manager that also decorates functions and generators."""
+    """A context manager that also decorates functions and generators; entering is the core's."""
+
+    __slots__ = ()
 
     def __call__(self, f):
         return _decorate(self, f)
 
     def clone(self):
         return type(self)()
-
-    def __new__(cls, f=None, *args, **kwargs):
-        self = object.__new__(cls)
-        if callable(f) and not isinstance(f, bool):  # @no_grad without parentheses
-            self.__init__()
-            return _decorate(self, f)
-        return self
 
 
 def _decorate(mode, f):
@@ -54,7 +49,7 @@ def _decorate(mode, f):
     return wrapped
 
 
-class no_grad(_Mode):
+class no_grad(_Mode, _C._NoGrad):
     """Nothing computed inside is recorded for gradients.
 
     >>> import flambeau as fb
@@ -65,18 +60,10 @@ class no_grad(_Mode):
     False
     """
 
-    def __init__(self, f=None):
-        pass
-
-    def __enter__(self):
-        self.before = _C.is_grad_enabled()
-        _C._set_grad_enabled(False)
-
-    def __exit__(self, *exc):
-        _C._set_grad_enabled(self.before)
+    __slots__ = ()
 
 
-class enable_grad(_Mode):
+class enable_grad(_Mode, _C._EnableGrad):
     """Recording is on inside, also within no_grad.
 
     >>> import flambeau as fb
@@ -87,18 +74,10 @@ class enable_grad(_Mode):
     True
     """
 
-    def __init__(self, f=None):
-        pass
-
-    def __enter__(self):
-        self.before = _C.is_grad_enabled()
-        _C._set_grad_enabled(True)
-
-    def __exit__(self, *exc):
-        _C._set_grad_enabled(self.before)
+    __slots__ = ()
 
 
-class set_grad_enabled(_Mode):
+class set_grad_enabled(_Mode, _C._SetGrad):
     """Sets recording on or off: at once, and as a context until its end.
 
     >>> import flambeau as fb
@@ -107,29 +86,17 @@ class set_grad_enabled(_Mode):
     False
     """
 
-    def __new__(cls, mode):
-        return object.__new__(cls)
-
-    def __init__(self, mode):
-        self.before = _C.is_grad_enabled()
-        self.mode = bool(mode)
-        _C._set_grad_enabled(self.mode)
+    __slots__ = ()
 
     def __call__(self, f):
-        _C._set_grad_enabled(self.before)
+        _C._set_grad_enabled(self._before)
         return _decorate(self, f)
 
     def clone(self):
         return set_grad_enabled(self.mode)
 
-    def __enter__(self):
-        _C._set_grad_enabled(self.mode)
 
-    def __exit__(self, *exc):
-        _C._set_grad_enabled(self.before)
-
-
-class inference_mode(_Mode):
+class inference_mode(_Mode, _C._Inference):
     """Like no_grad, and the tensors made inside can never join a graph.
 
     >>> import flambeau as fb
@@ -139,25 +106,7 @@ class inference_mode(_Mode):
     True
     """
 
-    def __new__(cls, mode=True):
-        self = object.__new__(cls)
-        if callable(mode) and not isinstance(mode, bool):
-            self.__init__()
-            return _decorate(self, mode)
-        return self
-
-    def __init__(self, mode=True):
-        self.mode = bool(mode)
+    __slots__ = ()
 
     def clone(self):
         return inference_mode(self.mode)
-
-    def __enter__(self):
-        self.before = _C.is_grad_enabled(), _C.is_inference_mode_enabled()
-        if self.mode:
-            _C._set_grad_enabled(False)
-        _C._set_inference_enabled(self.mode)
-
-    def __exit__(self, *exc):
-        _C._set_grad_enabled(self.before[0])
-        _C._set_inference_enabled(self.before[1])

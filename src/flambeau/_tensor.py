@@ -240,12 +240,6 @@ for _name, _fn in (
 
 
 @_method
-def cpu(self, memory_format=None):
-    """The tensor in the host's memory: itself when it is there already."""
-    return self.to(_C.device("cpu"))
-
-
-@_method
 def cuda(self, device=None, non_blocking=False, memory_format=None):
     """The tensor on a GPU; raises RuntimeError, with the cure, where there is none.
 

@@ -54,7 +54,7 @@ def need_tensors(name, tensors):
             f"{name}: expected a tuple or list of Tensors, got {type(tensors).__name__}"
         )
     for i, t in enumerate(tensors):
-        if not is_tensor(t):
+        if not isinstance(t, fb.Tensor):
             raise TypeError(f"{name}: expected Tensor as element {i}, got {type(t).__name__}")
     return tensors
 

@@ -8,12 +8,16 @@ from ._register import composite
 from ._util import need_tensors, star
 from .shapes import atleast_1d, atleast_2d, atleast_3d
 
+_AT_LEAST = {1: atleast_1d, 2: atleast_2d, 3: atleast_3d}
 
-def _stacked(name, tensors, up, dim):
+
+def _stacked(name, tensors, ndim, dim, up=None):
+    """Join ``tensors``, those of fewer dimensions than ``ndim`` after ``up(tensor)``."""
     need_tensors(name, tensors)
     if not tensors:
         raise RuntimeError(f"{name} expects a non-empty TensorList")
-    return fb.cat([up(t) for t in tensors], dim)
+    up = up or _AT_LEAST[ndim]
+    return fb.cat([t if t.dim() >= ndim else up(t) for t in tensors], dim)
 
 
 @composite(out=True)
@@ -25,8 +29,8 @@ def hstack(tensors):
     [1, 2, 3]
     """
     need_tensors("hstack", tensors)
-    one = bool(tensors) and atleast_1d(tensors[0]).dim() == 1
-    return _stacked("hstack", tensors, atleast_1d, 0 if one else 1)
+    one = bool(tensors) and tensors[0].dim() <= 1
+    return _stacked("hstack", tensors, 1, 0 if one else 1)
 
 
 @composite(out=True, aliases=("row_stack",))
@@ -37,19 +41,19 @@ def vstack(tensors):
     >>> fb.vstack((fb.tensor([1, 2]), fb.tensor([3, 4]))).tolist()
     [[1, 2], [3, 4]]
     """
-    return _stacked("vstack", tensors, atleast_2d, 0)
+    return _stacked("vstack", tensors, 2, 0)
 
 
 @composite(out=True)
 def dstack(tensors):
     """Join tensors along the third dimension."""
-    return _stacked("dstack", tensors, atleast_3d, 2)
+    return _stacked("dstack", tensors, 3, 2)
 
 
 @composite(out=True)
 def column_stack(tensors):
     """Join tensors as columns: 0-d and 1-d tensors become `(n, 1)` first."""
-    return _stacked("column_stack", tensors, lambda t: t.reshape(-1, 1) if t.dim() < 2 else t, 1)
+    return _stacked("column_stack", tensors, 2, 1, lambda t: t.reshape(-1, 1))
 
 
 @composite()

@@ -142,19 +142,6 @@ def allclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False):
     return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
-@composite(method=True)
-def equal(input, other):
-    """Whether both tensors have the same shape and elements, a Python bool."""
-    if not is_tensor(other):
-        raise TypeError(f"equal(): argument 'other' must be Tensor, not {type(other).__name__}")
-    if input.dtype != other.dtype:
-        raise RuntimeError(
-            f"Expected object of data type {input.dtype} but got data type "
-            f"{other.dtype} for argument 'other' in call to equal"
-        )
-    return input.shape == other.shape and bool((input == other).all())
-
-
 @composite()
 def is_same_size(input, other):
     """Whether both tensors have the same shape."""
