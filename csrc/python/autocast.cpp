@@ -28,6 +28,7 @@ constexpr const char* kNarrow[] = {"conv1d",
                                    "baddbmm",
                                    "bmm",
                                    "_einsum",
+                                   "_recurrent",
                                    "scaled_dot_product_attention"};
 constexpr const char* kNarrowCuda[] = {"addmv", "addr", "mv"};
 

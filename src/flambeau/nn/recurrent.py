@@ -1,4 +1,4 @@
-"""Recurrent layers: RNN, LSTM, GRU and their cells, as loops over time made of ops."""
+"""Recurrent layers: RNN, LSTM, GRU and their cells; the core walks over time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import warnings
 
 import flambeau as fb
+from flambeau import _C
 
 from . import functional as F
 from . import init
@@ -15,37 +16,7 @@ from .parameter import Parameter
 __all__ = ["RNNBase", "RNN", "LSTM", "GRU", "RNNCellBase", "RNNCell", "LSTMCell", "GRUCell"]
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
-
-
-def _lstm_step(x, h, c, w_hh, b_hh, w_hr=None):
-    """One LSTM step from x, the input's part of the gates (Hochreiter and Schmidhuber 1997)."""
-    i, f, g, o = (x + F.linear(h, w_hh, b_hh)).chunk(4, -1)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    h = o.sigmoid() * c.tanh()
-    return (h if w_hr is None else F.linear(h, w_hr)), c
-
-
-def _gru_step(x, h, w_hh, b_hh):
-    """One GRU step from x, the input's part of the gates (Cho et al. 2014)."""
-    xr, xz, xn = x.chunk(3, -1)
-    hr, hz, hn = F.linear(h, w_hh, b_hh).chunk(3, -1)
-    reset, update = (xr + hr).sigmoid(), (xz + hz).sigmoid()
-    new = (xn + reset * hn).tanh()
-    return new + update * (h - new)
-
-
-def _rnn_step(x, h, w_hh, b_hh, relu):
-    """One step of the plain (Elman) network from x, the input's part."""
-    y = x + F.linear(h, w_hh, b_hh)
-    return y.relu() if relu else y.tanh()
-
-
-def _sizes_run(batch_sizes):
-    """Packed batch sizes as (start, end, rows) of each time step."""
-    start = 0
-    for rows in batch_sizes:
-        yield start, start + rows, rows
-        start += rows
+_CELLS = {"LSTM": 0, "GRU": 1, "RNN_TANH": 2, "RNN_RELU": 3}  # the core's numbers
 
 
 class RNNBase(Module):
@@ -164,73 +135,40 @@ class RNNBase(Module):
 
     # -- the walk --------------------------------------------------------------------------
 
-    def _step(self):
-        """The step function of the mode: (x, state, weights) to the new state tuple."""
-        if self.mode == "LSTM":
-            return lambda x, s, w: _lstm_step(x, *s, w["hh"], w["b_hh"], w["hr"])
-        if self.mode == "GRU":
-            return lambda x, s, w: (_gru_step(x, s[0], w["hh"], w["b_hh"]),)
-        relu = self.mode == "RNN_RELU"
-        return lambda x, s, w: (_rnn_step(x, s[0], w["hh"], w["b_hh"], relu),)
-
     def _weights(self, layer, suffix):
-        """The weights of one layer and direction by role; None where there is none."""
-        tail = f"_l{layer}{suffix}"
-        return {
-            "ih": getattr(self, "weight_ih" + tail),
-            "hh": getattr(self, "weight_hh" + tail),
-            "b_ih": getattr(self, "bias_ih" + tail) if self.bias else None,
-            "b_hh": getattr(self, "bias_hh" + tail) if self.bias else None,
-            "hr": getattr(self, "weight_hr" + tail) if self.proj_size else None,
-        }
+        """The weights of one layer and direction: ih, hh and, or None, b_ih, b_hh, hr."""
+        get, tail = self.__getattr__, f"_l{layer}{suffix}"
+        return (
+            get("weight_ih" + tail),
+            get("weight_hh" + tail),
+            get("bias_ih" + tail) if self.bias else None,
+            get("bias_hh" + tail) if self.bias else None,
+            get("weight_hr" + tail) if self.proj_size else None,
+        )
 
-    def _run(self, input, state, weights, reverse):
-        """Walk (T, N, size) one way; returns the outputs (T, N, out) and the last state."""
-        step, outputs = self._step(), []
-        parts = F.linear(input, weights["ih"], weights["b_ih"]).unbind(0)
-        for x in reversed(parts) if reverse else parts:
-            state = step(x, state, weights)
-            outputs.append(state[0])
-        if reverse:
-            outputs.reverse()
-        return fb.stack(outputs), state
+    def _layers(self, rows, state, sizes):
+        """Run all layers and directions over rows: ``sizes`` of them at each step.
 
-    def _run_packed(self, input, batch_sizes, state, weights, reverse):
-        """Walk packed data (sum of sizes, size), whose batch shrinks over time."""
-        step, spans = self._step(), list(_sizes_run(batch_sizes))
-        parts = F.linear(input, weights["ih"], weights["b_ih"])
-        outputs = []
-        for start, end, rows in reversed(spans) if reverse else spans:
-            now = tuple(s[:rows] for s in state)
-            new = step(parts[start:end], now, weights)
-            outputs.append(new[0])
-            # sequences that are over (forward) or have not begun (backward) keep their state
-            state = tuple(
-                n if rows == s.shape[0] else fb.cat([n, s[rows:]]) for n, s in zip(new, state)
-            )
-        if reverse:
-            outputs.reverse()
-        return fb.cat(outputs), state
-
-    def _layers(self, input, state, batch_sizes):
-        """Run all layers and directions; ``state`` is a tuple of (L * D, N, size)."""
+        ``state`` is a tuple of (L * D, N, size).
+        """
         sides = ("", "_reverse") if self.bidirectional else ("",)
-        finals = []
+        cell, finals = _CELLS[self.mode], []
         for layer in range(self.num_layers):
             outputs = []
-            for d, suffix in enumerate(sides):
-                k = layer * len(sides) + d
-                start, weights = tuple(s[k] for s in state), self._weights(layer, suffix)
-                if batch_sizes is None:
-                    out, end = self._run(input, start, weights, bool(suffix))
-                else:
-                    out, end = self._run_packed(input, batch_sizes, start, weights, bool(suffix))
+            for suffix in sides:
+                k = len(finals)
+                start = [s[k] for s in state] if len(state) == 2 else [state[0][k], None]
+                out, *end = _C._recurrent(
+                    cell, bool(suffix), sizes, rows, *start, *self._weights(layer, suffix)
+                )
                 outputs.append(out)
                 finals.append(end)
-            input = outputs[0] if len(outputs) == 1 else fb.cat(outputs, -1)
+            rows = outputs[0] if len(outputs) == 1 else fb.cat(outputs, -1)
             if self.dropout and layer < self.num_layers - 1:
-                input = F.dropout(input, self.dropout, self.training)
-        return input, tuple(fb.stack([f[i] for f in finals]) for i in range(len(state)))
+                rows = F.dropout(rows, self.dropout, self.training)
+        if len(finals) == 1:
+            return rows, tuple(f.unsqueeze(0) for f in finals[0])
+        return rows, tuple(fb.stack(parts) for parts in zip(*finals))
 
     def _sizes(self):
         """The feature sizes of the state tensors."""
@@ -286,7 +224,9 @@ class RNNBase(Module):
         if input.shape[0] == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         state = self._start(hx, input.shape[1], input, unbatched)
-        output, state = self._layers(input, state, None)
+        steps, batch = input.shape[:2]
+        output, state = self._layers(input.reshape(steps * batch, -1), state, [batch] * steps)
+        output = output.reshape(steps, batch, -1)
         if unbatched:
             output, state = output.squeeze(1), tuple(s.squeeze(1) for s in state)
         elif self.batch_first:
@@ -436,7 +376,14 @@ class RNNCellBase(Module):
                         f"hidden has inconsistent size: got {list(s.shape)}, expected "
                         f"{[x.shape[0], self.hidden_size]} (batch, hidden_size)"
                     )
-        return F.linear(x, self.weight_ih, self.bias_ih), states, single
+        return x, states, single
+
+    def _step(self, cell, x, h, c=None):
+        """The next state, (h,) or (h, c)."""
+        return _C._recurrent(
+            cell, False, [x.shape[0]], x, h, c, self.weight_ih, self.weight_hh, self.bias_ih,
+            self.bias_hh, None,
+        )[1:]  # fmt: skip
 
     def extra_repr(self):
         """The sizes, and what is not the default."""
@@ -464,7 +411,7 @@ class RNNCell(RNNCellBase):
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
         x, (h,), single = self._begin(input, None if hx is None else (hx,), 1)
-        h = _rnn_step(x, h, self.weight_hh, self.bias_hh, self.nonlinearity == "relu")
+        (h,) = self._step(_CELLS["RNN_" + self.nonlinearity.upper()], x, h)
         return h.squeeze(0) if single else h
 
 
@@ -483,7 +430,7 @@ class LSTMCell(RNNCellBase):
     def forward(self, input, hx=None):
         """Return the next (h, c)."""
         x, state, single = self._begin(input, hx, 2)
-        h, c = _lstm_step(x, *state, self.weight_hh, self.bias_hh)
+        h, c = self._step(_CELLS["LSTM"], x, *state)
         return (h.squeeze(0), c.squeeze(0)) if single else (h, c)
 
 
@@ -496,5 +443,5 @@ class GRUCell(RNNCellBase):
     def forward(self, input, hx=None):
         """Return the next hidden state."""
         x, (h,), single = self._begin(input, None if hx is None else (hx,), 1)
-        h = _gru_step(x, h, self.weight_hh, self.bias_hh)
+        (h,) = self._step(_CELLS["GRU"], x, h)
         return h.squeeze(0) if single else h
