@@ -1,8 +1,9 @@
-"""Connectionist temporal classification loss, as one recursion over time made of ops."""
+"""Connectionist temporal classification loss: arguments checked and put in order."""
 
 from __future__ import annotations
 
 import flambeau as fb
+from flambeau import _C
 from flambeau._autocast import in_float32
 
 from ._common import check_reduction
@@ -36,53 +37,6 @@ def _as_list(lengths, name, batch):
     return [int(v) for v in values]
 
 
-def _states(targets, blank):
-    """Targets with blanks around each: (N, S) to (N, 2 S + 1), and where a blank may be skipped."""
-    n, s = targets.shape
-    blanks = fb.full((n, s), blank, dtype=fb.int64, device=targets.device)
-    pairs = fb.stack([blanks, targets], 2).reshape(n, 2 * s)
-    states = fb.cat([pairs, fb.full((n, 1), blank, dtype=fb.int64, device=targets.device)], 1)
-    skip = fb.zeros(states.shape, dtype=fb.bool, device=targets.device)
-    if s > 1:
-        differs = states[:, 2:] != states[:, :-2]
-        odd = (fb.arange(2, 2 * s + 1, device=targets.device) % 2 == 1).unsqueeze(0)
-        skip = fb.cat([skip[:, :2], differs & odd], 1)
-    return states, skip
-
-
-def _negative_log_likelihood(log_probs, targets, input_lengths, target_lengths, blank):
-    """Alignments' total log-probability by the forward recursion (Graves et al. 2006, 4.1)."""
-    steps, batch, _ = log_probs.shape
-    states, skip = _states(targets, blank)
-    width = states.shape[1]
-    low = -1e30 if log_probs.dtype == fb.float64 else -1e20  # finite, so that gradients are too
-    emit = log_probs.gather(2, states.unsqueeze(0).expand(steps, -1, -1))
-    start = fb.arange(width, device=log_probs.device) < 2
-    device = log_probs.device
-    state_limit = fb.tensor([2 * n + 1 for n in target_lengths], device=device).unsqueeze(1)
-    valid = fb.arange(width, device=device).unsqueeze(0) < state_limit
-    alpha = fb.where(start & valid, emit[0], low)
-    blocked = fb.full((batch, 2), low, dtype=log_probs.dtype, device=device)
-    ends = fb.tensor(input_lengths, device=device)
-    for t in range(1, steps):
-        one = fb.cat([blocked[:, :1], alpha[:, :-1]], 1)
-        two = fb.where(skip, fb.cat([blocked, alpha[:, :-2]], 1)[:, :width], low)
-        new = fb.stack([alpha, one, two]).logsumexp(0) + emit[t]
-        new = fb.where(valid, new, low)
-        alpha = fb.where((t < ends).unsqueeze(1), new, alpha)
-    last = fb.tensor([[2 * n, max(2 * n - 1, 0)] for n in target_lengths], device=device)
-    tail = alpha.gather(1, last)
-    empty = fb.tensor([[False, n == 0] for n in target_lengths], device=device)
-    loss = -fb.where(empty, low, tail).logsumexp(1)
-    dead = fb.tensor([n == 0 for n in input_lengths], device=device)
-    if any(n == 0 for n in input_lengths):
-        nothing = fb.tensor([0.0 if n == 0 else float("inf") for n in target_lengths],
-                            dtype=loss.dtype, device=device)  # fmt: skip
-        loss = fb.where(dead, nothing, loss)
-    impossible = loss.detach() > -low / 2
-    return fb.where(impossible, float("inf"), loss)
-
-
 @in_float32("cpu", "cuda")
 def ctc_loss(
     log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean",
@@ -113,7 +67,7 @@ def ctc_loss(
         )
     rows = _rows(targets.unsqueeze(0) if single and targets.dim() == 1 else targets, outs, batch,
                  max(outs))  # fmt: skip
-    loss = _negative_log_likelihood(lp, rows, ins, outs, blank)
+    loss = _C._ctc_loss(lp, rows, ins, outs, blank)
     if zero_infinity:
         loss = fb.where(fb.isinf(loss), 0.0, loss)
     if reduction == "mean":
