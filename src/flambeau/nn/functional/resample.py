@@ -187,6 +187,10 @@ def interpolate(
     if mode == "area":
         pool = (_C.adaptive_avg_pool1d, _C.adaptive_avg_pool2d, _C.adaptive_avg_pool3d)[n - 1]
         return pool(input, out)
+    if input.device.type == "cpu" and (input.is_floating_point() or input.dtype == fb.uint8):
+        kind = mode if mode.startswith("nearest") else "cubic" if mode == "bicubic" else "linear"
+        name = "smooth-" + kind if antialias else kind
+        return _C._interpolate(input, out, name, bool(align_corners), *ratios)
     for i, (o, ratio) in enumerate(zip(out, ratios)):
         dim = i + 2
         if mode.startswith("nearest"):

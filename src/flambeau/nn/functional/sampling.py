@@ -6,7 +6,9 @@ import itertools
 import warnings
 
 import flambeau as fb
+from flambeau import _C
 from flambeau._autocast import in_widest
+from flambeau.autograd import Function
 
 from .resample import _cubic_weight
 
@@ -131,6 +133,50 @@ def _sample_cubic(flat, coords, sizes, padding_mode, align_corners):
     return total
 
 
+def _composed(input, grid, mode, padding_mode, align_corners):
+    """grid_sample made of ops, for other devices and second derivatives."""
+    n = input.dim() - 2
+    sizes = list(input.shape[2:])
+    batch, channels = input.shape[:2]
+    flat = input.reshape(batch, channels, -1)
+    points = grid.reshape(batch, -1, n)
+    coords = []
+    for i, size in enumerate(sizes):
+        x = _unnormalize(points[..., n - 1 - i], size, align_corners)
+        coords.append(x if mode == "bicubic" else _bounded(x, size, padding_mode, align_corners))
+    if mode == "nearest":
+        out = _fetch(flat, [x.detach().round() for x in coords], sizes)
+        out = out + (points.sum() * 0) if grid.requires_grad else out  # a gradient of zeros
+    elif mode == "bilinear":
+        out = _sample_linear(flat, coords, sizes)
+    else:
+        out = _sample_cubic(flat, coords, sizes, padding_mode, align_corners)
+    return out.reshape(batch, channels, *grid.shape[1:-1])
+
+
+class _Sample(Function):
+    """grid_sample by the core's kernel."""
+
+    @staticmethod
+    def forward(ctx, input, grid, *options):
+        ctx.save_for_backward(input, grid)
+        ctx.options = options
+        return _C._grid_sample(input, grid, *options)
+
+    @staticmethod
+    def backward(ctx, grad):
+        input, grid = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:2]
+        if not fb.is_grad_enabled():
+            both = _C._grid_sample_backward(input, grid, *ctx.options, grad, *wanted)
+            return (*both, None, None, None)
+        own = [t.view_as(t) for t in (input, grid)]  # their gradients go no further
+        out = _composed(*own, *ctx.options)
+        asked = [t for t, w in zip(own, wanted) if w]
+        found = iter(fb.autograd.grad(out, asked, grad, create_graph=True, allow_unused=True))
+        return (*(next(found) if w else None for w in wanted), None, None, None)
+
+
 @in_widest("cuda")
 def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
     """Sample (N, C, H, W) at the points of grid (N, h, w, 2) in [-1, 1], x first: (N, C, h, w).
@@ -168,19 +214,7 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         )
     if mode == "bicubic" and n == 3:
         raise RuntimeError("grid_sample(): bicubic interpolation only supports 4D input")
-    sizes = list(input.shape[2:])
-    batch, channels = input.shape[:2]
-    flat = input.reshape(batch, channels, -1)
-    points = grid.reshape(batch, -1, n)
-    coords = []
-    for i, size in enumerate(sizes):
-        x = _unnormalize(points[..., n - 1 - i], size, align_corners)
-        coords.append(x if mode == "bicubic" else _bounded(x, size, padding_mode, align_corners))
-    if mode == "nearest":
-        out = _fetch(flat, [x.detach().round() for x in coords], sizes)
-        out = out + (points.sum() * 0) if grid.requires_grad else out  # a gradient of zeros
-    elif mode == "bilinear":
-        out = _sample_linear(flat, coords, sizes)
-    else:
-        out = _sample_cubic(flat, coords, sizes, padding_mode, align_corners)
-    return out.reshape(batch, channels, *grid.shape[1:-1])
+    options = (mode, padding_mode, align_corners)
+    if input.device.type == "cpu" and input.numel() and grid.numel():
+        return _Sample.apply(input, grid, *options)
+    return _composed(input, grid, *options)
