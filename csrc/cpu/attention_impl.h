@@ -18,13 +18,41 @@ constexpr T kMinusInf = -std::numeric_limits<T>::infinity();
 
 // ---- rows of whole vectors ----
 
-template<class T>
-FLAMBEAU_INLINE Vec<T> exp_lanes(Vec<T> v) {
-  alignas(kVectorBytes) T a[kLanes<T>];
+// e^x of scores less their maximum: at most 0 but for rounding. Below the normal range it is 0.
+FLAMBEAU_INLINE Vec<float> exp_lanes(Vec<float> x) {
+  using V = Vec<float>;
+  using I = Vec<int32_t>;
+  const V low = broadcast<V>(-87.0f), round = broadcast<V>(0x1.8p23f);
+  const V c = x < low ? low : x; // NaN stays
+  const V t = c * 0x1.715476p0f + round, n = t - round;
+  const V r = n * -0x1.7f7d1cp-20f + (n * -0x1.62e400p-1f + c);
+  V p = r * 0x1.6afd3cp-10f + 0x1.12448ap-7f;
+  p = p * r + 0x1.555826p-5f;
+  p = p * r + 0x1.555482p-3f;
+  p = p * r + 0x1.fffffcp-2f;
+  const V y = (p * r) * r + r + 1.0f;
+  const V e = (V)((I)y + ((I)t << 23)); // times 2^n: its low bits are those of t
+  return x < low ? V{} : e;
+}
+FLAMBEAU_INLINE Vec<double> exp_lanes(Vec<double> v) {
+  alignas(kVectorBytes) double a[kLanes<double>];
   __builtin_memcpy(a, &v, sizeof v);
-  for (T& x : a) x = math::exp(x);
+  for (double& x : a) x = math::exp(x);
   __builtin_memcpy(&v, a, sizeof v);
   return v;
+}
+
+template<class T, class V>
+FLAMBEAU_INLINE T max_lanes(V v) {
+  if constexpr (sizeof(V) == 2 * sizeof(T)) {
+    return v[0] > v[1] ? v[0] : v[1];
+  } else {
+    using H = typename VecOf<T, sizeof(V) / 2>::type;
+    H lo, hi;
+    __builtin_memcpy(&lo, &v, sizeof lo);
+    __builtin_memcpy(&hi, reinterpret_cast<const char*>(&v) + sizeof lo, sizeof hi);
+    return max_lanes<T, H>(lo > hi ? lo : hi);
+  }
 }
 
 template<class T>
@@ -35,8 +63,7 @@ FLAMBEAU_INLINE T row_max(const T* s, int64_t n, T top) {
     const V v = load<V>(s + j);
     best = v > best ? v : best;
   }
-  for (int l = 0; l < kLanes<T>; l++) top = best[l] > top ? best[l] : top;
-  return top;
+  return max_lanes<T, V>(best);
 }
 
 // s = exp(s - shift); returns the sum.
@@ -46,7 +73,7 @@ FLAMBEAU_INLINE T row_exp(T* s, int64_t n, T shift) {
   const V by = broadcast<V>(shift);
   V sum{};
   for (int64_t j = 0; j < n; j += kLanes<T>) {
-    const V e = exp_lanes<T>(load<V>(s + j) - by);
+    const V e = exp_lanes(load<V>(s + j) - by);
     store(s + j, e);
     sum += e;
   }
@@ -66,7 +93,20 @@ FLAMBEAU_INLINE T row_dot(const T* a, const T* b, int64_t n) {
 
 template<class T>
 FLAMBEAU_INLINE void row_scale(T* x, int64_t n, T by) {
-  for (int64_t j = 0; j < n; j++) x[j] *= by;
+  using V = Vec<T>;
+  int64_t j = 0;
+  for (; j + kLanes<T> <= n; j += kLanes<T>) store(x + j, load<V>(x + j) * broadcast<V>(by));
+  for (; j < n; j++) x[j] *= by;
+}
+
+// Room behind a row of scores, so that vectors may be written from any place in it.
+template<class T>
+constexpr int64_t kSlack = 2 * kLanes<T>;
+
+// s[n, padded) = value, and perhaps more up to the slack.
+template<class T>
+FLAMBEAU_INLINE void fill_rest(T* s, int64_t n, int64_t padded, T value) {
+  for (int64_t j = n; j < padded; j += kLanes<T>) store(s + j, broadcast<Vec<T>>(value));
 }
 
 // ---- products of blocks ----
@@ -149,7 +189,7 @@ FLAMBEAU_INLINE void mask_row(const AttentionJob<T>& job, int64_t head, int64_t 
     const bool* b = job.keep.data + job.keep.at[head] + query * job.keep.row + k0;
     for (int64_t j = 0; j < n; j++) s[j] = b[j] ? s[j] : kMinusInf<T>;
   }
-  for (int64_t j = n; j < padded; j++) s[j] = kMinusInf<T>;
+  fill_rest(s, n, padded, kMinusInf<T>);
 }
 
 // How many of the keys [k0, k0 + n) a query sees.
@@ -163,31 +203,37 @@ FLAMBEAU_INLINE int64_t keys_seen(const AttentionJob<T>& job, int64_t query, int
 
 constexpr int64_t kForwardKeys = 256, kBackwardKeys = 128;
 
-// A row of the softmax so far: its largest score, and the sum of exponentials relative to that.
-template<class T>
+// Rows of the softmax so far: the largest scores, and the sums of exponentials relative to those.
+template<class T, int N>
 struct Softmax {
-  T top = kMinusInf<T>, sum = 0;
+  T top[N], sum[N];
 
-  // Takes `padded` more scores and leaves their exponentials; returns what to multiply the
+  // Takes `padded` more scores of row i and leaves their exponentials; returns what to multiply the
   // row's earlier terms by.
-  T take(T* s, int64_t padded) {
-    const T before = top;
-    top = row_max(s, padded, before);
-    if (top == kMinusInf<T>) { // a NaN is no maximum, but must not be lost
+  T take(int i, T* s, int64_t padded, bool first) {
+    const T before = first ? kMinusInf<T> : top[i], now = row_max(s, padded, before);
+    top[i] = now;
+    if (first) sum[i] = 0;
+    if (now == kMinusInf<T>) [[unlikely]] { // a NaN is no maximum, but must not be lost
       T nan = 0;
       for (int64_t j = 0; j < padded; j++) {
         nan = s[j] != s[j] ? s[j] : nan;
         s[j] = nan;
       }
-      sum += nan;
+      sum[i] += nan;
       return T(1);
     }
-    const T factor = before == top ? T(1) : math::exp(before - top);
-    sum = sum * factor + row_exp(s, padded, top);
+    const T factor = before == now || first ? T(1) : math::exp(before - now);
+    sum[i] = sum[i] * factor + row_exp(s, padded, now);
     return factor;
   }
-  T lse() const { return sum == T(0) ? -kMinusInf<T> : top + math::log(sum); }
-  T scale() const { return sum == T(0) ? T(0) : T(1) / sum; }
+  // Sums become their reciprocals.
+  void finish(int n, T* lse) {
+    for (int i = 0; i < n; i++) {
+      lse[i] = sum[i] == T(0) ? -kMinusInf<T> : top[i] + math::log(sum[i]);
+      sum[i] = sum[i] == T(0) ? T(0) : T(1) / sum[i];
+    }
+  }
 };
 
 // One query by vector products: packing would cost more than it saves.
@@ -195,15 +241,15 @@ template<class T>
 void forward_one(const AttentionJob<T>& job, int64_t head, int64_t query, T* out, T* lse) {
   const Blocks<T> blocks;
   const int64_t n = keys_seen(job, query, 0, job.keys), padded = round_up(n, kLanes<T>);
-  T* s = workspace<T>(kSlotAttention, padded);
+  T* s = workspace<T>(kSlotAttention, padded + kSlack<T>);
   blocks.kernels.gemv_rows(n, job.dim, job.scale, job.k.data + job.k.at[head], job.k.row,
                            job.q.data + job.q.at[head] + query * job.q.row, T(0), s, 1);
   mask_row(job, head, query, 0, n, padded, s);
-  Softmax<T> row;
-  row.take(s, padded);
-  blocks.kernels.gemv_cols(job.value_dim, n, row.scale(), job.v.data + job.v.at[head], job.v.row, s,
+  Softmax<T, 1> row;
+  row.take(0, s, padded, true);
+  row.finish(1, lse);
+  blocks.kernels.gemv_cols(job.value_dim, n, row.sum[0], job.v.data + job.v.at[head], job.v.row, s,
                            1, T(0), out);
-  *lse = row.lse();
 }
 
 template<class T>
@@ -218,9 +264,10 @@ void forward(const AttentionJob<T>& job, int64_t head, int64_t begin, int64_t en
   const int64_t nr = blocks.nr, mr = blocks.mr;
   const int64_t all = job.causal ? std::min(job.keys, end) : job.keys;
   const int64_t step = std::min(round_up(all, nr), kForwardKeys);
-  T* keys = workspace<T>(kSlotAttention, step * (dim + m) + round_up(vd, nr) * step);
+  const int64_t ld = step + kSlack<T>;
+  T* keys = workspace<T>(kSlotAttention, step * (dim + round_up(vd, nr)) + m * ld);
   T *values = keys + step * dim, *s = values + round_up(vd, nr) * step;
-  Softmax<T> rows[kQueryBlock];
+  Softmax<T, kQueryBlock> rows;
   out += begin * out_row;
   for (int64_t k0 = 0; k0 < all; k0 += step) {
     const int64_t n = std::min(step, all - k0);
@@ -228,20 +275,18 @@ void forward(const AttentionJob<T>& job, int64_t head, int64_t begin, int64_t en
     blocks.pack_turned(n, dim, job.k.data + job.k.at[head] + k0 * job.k.row, job.k.row, keys);
     blocks.pack(n, vd, job.v.data + job.v.at[head] + k0 * job.v.row, job.v.row, values);
     blocks.scores(m, n, dim, job.q.data + job.q.at[head] + begin * job.q.row, job.q.row, keys,
-                  job.scale, s, step, seen);
+                  job.scale, s, ld, seen);
     for (int64_t i = 0; i < m; i++) {
       const int64_t last = std::min(m, i / mr * mr + mr) - 1; // of its tile
       const int64_t padded = round_up(seen(last), kLanes<T>);
-      mask_row(job, head, begin + i, k0, seen(i), padded, s + i * step);
-      const T factor = rows[i].take(s + i * step, padded);
+      mask_row(job, head, begin + i, k0, seen(i), padded, s + i * ld);
+      const T factor = rows.take(int(i), s + i * ld, padded, k0 == 0);
       if (k0 && factor != T(1)) row_scale(out + i * out_row, vd, factor);
     }
-    blocks.gather(m, n, vd, s, step, values, out, out_row, k0 > 0, seen);
+    blocks.gather(m, n, vd, s, ld, values, out, out_row, k0 > 0, seen);
   }
-  for (int64_t i = 0; i < m; i++) {
-    row_scale(out + i * out_row, vd, rows[i].scale());
-    lse[begin + i] = rows[i].lse();
-  }
+  rows.finish(int(m), lse + begin);
+  for (int64_t i = 0; i < m; i++) row_scale(out + i * out_row, vd, rows.sum[i]);
 }
 
 // ---- backward ----
@@ -252,7 +297,7 @@ FLAMBEAU_INLINE void row_backward(T* p, T* ds, int64_t n, T lse, T delta, T scal
   using V = Vec<T>;
   const V shift = broadcast<V>(lse), mean = broadcast<V>(delta), by = broadcast<V>(scale);
   for (int64_t j = 0; j < n; j += kLanes<T>) {
-    const V e = exp_lanes<T>(load<V>(p + j) - shift);
+    const V e = exp_lanes(load<V>(p + j) - shift);
     store(p + j, e);
     store(ds + j, e * (load<V>(ds + j) - mean) * by);
   }
@@ -267,16 +312,16 @@ struct Backward {
   const int64_t nr = blocks.nr, dim = job.dim, vd = job.value_dim;
   const int64_t wide = round_up(dim, nr), wide_v = round_up(vd, nr);
   const int64_t step = std::min(round_up(job.keys, nr), kBackwardKeys);
-  const int64_t most = std::min(end - begin, kQueryBlock);
+  const int64_t ld = step + kSlack<T>, most = std::min(end - begin, kQueryBlock);
   T *keys = nullptr, *turned_keys = nullptr, *turned_values = nullptr, *queries = nullptr;
   T *grads = nullptr, *p = nullptr, *ds = nullptr, *delta = nullptr;
 
   void run() {
     const int64_t of_keys = step * (wide + dim + vd), of_queries = most * (wide + wide_v);
-    keys = workspace<T>(kSlotAttention, of_keys + of_queries + 2 * most * step + end - begin);
+    keys = workspace<T>(kSlotAttention, of_keys + of_queries + 2 * most * ld + end - begin);
     turned_keys = keys + step * wide, turned_values = turned_keys + step * dim;
     queries = turned_values + step * vd, grads = queries + most * wide;
-    p = grads + most * wide_v, ds = p + most * step, delta = ds + most * step;
+    p = grads + most * wide_v, ds = p + most * ld, delta = ds + most * ld;
     for (int64_t i = begin; i < end; i++)
       delta[i - begin] = row_dot(to.out + i * to.out_row, to.grad + i * to.grad_row, vd);
     for (int64_t k0 = 0; k0 < job.keys; k0 += step) key_block(k0, std::min(step, job.keys - k0));
@@ -310,26 +355,26 @@ struct Backward {
       const int64_t i = k0 + j - q0;
       return !job.causal || i < 0 ? 0 : i < m ? i / mr * mr : m;
     };
-    blocks.scores(m, n, dim, q, job.q.row, turned_keys, job.scale, p, step, seen);
-    blocks.scores(m, n, vd, g, to.grad_row, turned_values, T(1), ds, step, seen);
+    blocks.scores(m, n, dim, q, job.q.row, turned_keys, job.scale, p, ld, seen);
+    blocks.scores(m, n, vd, g, to.grad_row, turned_values, T(1), ds, ld, seen);
     for (int64_t i = 0; i < m; i++) {
       // A tile of columns reads up to `mr` beyond what the row sees.
       const int64_t last = std::min(m, i / mr * mr + mr) - 1;
       const int64_t padded = round_up(std::min(n, seen(last) + mr), kLanes<T>);
-      T *pi = p + i * step, *di = ds + i * step;
-      for (int64_t j = seen(i); j < padded; j++) di[j] = 0;
+      T *pi = p + i * ld, *di = ds + i * ld;
+      fill_rest(di, seen(i), padded, T(0));
       mask_row(job, head, q0 + i, k0, seen(i), padded, pi);
       row_backward(pi, di, padded, to.lse[q0 + i], delta[q0 + i - begin], job.scale);
     }
     if (to.dq)
-      blocks.gather(m, n, dim, ds, step, keys, to.dq + q0 * to.dq_row, to.dq_row, k0 > 0, seen);
+      blocks.gather(m, n, dim, ds, ld, keys, to.dq + q0 * to.dq_row, to.dq_row, k0 > 0, seen);
     if (to.dk) {
       blocks.pack(m, dim, q, job.q.row, queries);
-      blocks.scatter(m, n, dim, ds, step, queries, to.dk + k0 * to.dk_row, to.dk_row, add, first);
+      blocks.scatter(m, n, dim, ds, ld, queries, to.dk + k0 * to.dk_row, to.dk_row, add, first);
     }
     if (to.dv) {
       blocks.pack(m, vd, g, to.grad_row, grads);
-      blocks.scatter(m, n, vd, p, step, grads, to.dv + k0 * to.dv_row, to.dv_row, add, first);
+      blocks.scatter(m, n, vd, p, ld, grads, to.dv + k0 * to.dv_row, to.dv_row, add, first);
     }
   }
 };
