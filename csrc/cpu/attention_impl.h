@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "attention.h"
 #include "gemm_kernels.h"
@@ -186,8 +187,16 @@ FLAMBEAU_INLINE void mask_row(const AttentionJob<T>& job, int64_t head, int64_t 
     for (int64_t j = 0; j < n; j++) s[j] += b[j];
   }
   if (job.keep.data) {
+    using Bytes = typename VecOf<uint8_t, kLanes<T>>::unaligned;
+    using Wide = Vec<std::conditional_t<sizeof(T) == 4, int32_t, int64_t>>;
     const bool* b = job.keep.data + job.keep.at[head] + query * job.keep.row + k0;
-    for (int64_t j = 0; j < n; j++) s[j] = b[j] ? s[j] : kMinusInf<T>;
+    int64_t j = 0;
+    for (; j + kLanes<T> <= n; j += kLanes<T>) {
+      const Bytes bytes = *reinterpret_cast<const Bytes*>(b + j);
+      const Wide keep = __builtin_convertvector(bytes, Wide);
+      store(s + j, keep != 0 ? load<Vec<T>>(s + j) : broadcast<Vec<T>>(kMinusInf<T>));
+    }
+    for (; j < n; j++) s[j] = b[j] ? s[j] : kMinusInf<T>;
   }
   fill_rest(s, n, padded, kMinusInf<T>);
 }

@@ -166,6 +166,14 @@ Taps Taps::transposed() const {
 template<class T>
 void resample(int64_t planes, const Taps* taps, const T* x, T* y) {
   const Resize<T> resize(taps);
+  if (taps[0].identity() && taps[1].identity()) { // lines: all planes' rows are alike
+    const Columns<T>& line = resize.columns;
+    const int64_t lines = planes * resize.rows_in();
+    parallel_for(lines, 16384 / std::max(line.in, line.out) + 1, [&](int64_t i, int64_t end) {
+      for (; i < end; ++i) line.apply(x + i * line.in, y + i * line.out);
+    });
+    return;
+  }
   const int64_t rows = resize.rows_out(), in = resize.rows_in() * resize.columns.in;
   const int64_t width = std::max(resize.columns.in, resize.columns.out);
   const int64_t step = std::clamp<int64_t>(65536 / width, 1, rows);

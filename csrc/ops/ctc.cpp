@@ -23,11 +23,19 @@ template<class T>
 constexpr T kNever = -std::numeric_limits<T>::infinity(); // the logarithm of 0
 
 template<class T>
-T log_sum(T a, T b, T c) {
+FB_MATH T log_sum(T a, T b, T c) {
   T m = a > b ? a : b;
   m = c > m ? c : m;
   const T shift = m == kNever<T> ? T(0) : m; // -inf less itself is no number
   return shift + math::log(math::exp(a - shift) + math::exp(b - shift) + math::exp(c - shift));
+}
+
+// to[s] = log of the sum over a[s], a[s + step] and a[s + 2 step] where `skip` lets it, plus e[s].
+template<class T, int step>
+void advance(int64_t n, const T* __restrict a, const T* __restrict skip, const T* __restrict e,
+             T* __restrict to) {
+  for (int64_t s = 0; s < n; ++s)
+    to[s] = log_sum(a[s], a[s + step], a[s + 2 * step] + skip[s]) + e[s];
 }
 
 // One sequence: its labels with blanks around each, and the rows of a step's states, which have
@@ -37,13 +45,13 @@ struct Alignment {
   int64_t steps, states, row; // row: from one step's log-probabilities to the next
   const T* log_probs;
   std::vector<int64_t> labels;
-  std::vector<T> skip, emit, now, next;
+  std::vector<T> skip, emit, now, next, nothing;
 
   Alignment(const T* p, int64_t row_size, const int64_t* targets, int64_t n_steps, int64_t n,
             int64_t blank)
       : steps(n_steps), states(2 * n + 1), row(row_size), log_probs(p),
         labels(size_t(states), blank), skip(size_t(states) + 2, kNever<T>), emit(size_t(states)),
-        now(size_t(states) + 4, kNever<T>), next(now) {
+        now(size_t(states) + 4, kNever<T>), next(now), nothing(size_t(states)) {
     for (int64_t i = 0; i < n; ++i) labels[size_t(2 * i + 1)] = targets[i];
     for (int64_t s = 3; s < states; s += 2) // between equal labels the blank must stay
       if (labels[size_t(s)] != labels[size_t(s - 2)]) skip[size_t(s)] = 0;
@@ -63,8 +71,7 @@ struct Alignment {
       if (t == 0)
         for (int64_t s = 0; s < states; ++s) to[s] = s < 2 ? e[s] : kNever<T>;
       else
-        for (int64_t s = 0; s < states; ++s)
-          to[s] = log_sum(a[s], a[s - 1], a[s - 2] + by[s]) + e[s];
+        advance<T, -1>(states, a, by, e, to);
       std::copy_n(to, states, alpha + t * width);
       now.swap(next);
     }
@@ -87,9 +94,7 @@ struct Alignment {
       read(t);
       T* from = state(now);
       for (int64_t s = 0; s < states; ++s) from[s] += emit[size_t(s)];
-      const T* jump = skip.data() + 2;
-      for (int64_t s = 0; s < states; ++s)
-        to[s] = log_sum(from[s], from[s + 1], from[s + 2] + jump[s]);
+      advance<T, 1>(states, from, skip.data() + 2, nothing.data(), to);
       now.swap(next);
     }
   }

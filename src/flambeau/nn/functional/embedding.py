@@ -167,6 +167,9 @@ def embedding_bag(
     if max_norm is not None and index.numel():
         _renorm_rows(weight, index, max_norm, norm_type)
     index, offsets = index.long(), offsets.long()
+    plain = mode != "max" and padding_idx is None and not scale_grad_by_freq
+    if plain and weight.device.type == "cpu" and weight.is_floating_point():
+        return _C._embedding_bag(weight, index, offsets, scale, mode == "mean")
     starts = fb.zeros(index.shape[0] + 1, dtype=fb.int64, device=index.device)
     starts = starts.index_add(0, offsets, fb.ones_like(offsets))
     bag = starts.cumsum(0)[: index.shape[0]] - 1
