@@ -121,8 +121,7 @@ struct Blocks {
 
   // Rows [0, n) of a matrix with `cols` columns, as panels of nr columns.
   void pack(int64_t n, int64_t cols, const T* src, int64_t row, T* to) const {
-    for (int64_t c = 0; c < cols; c += nr)
-      kernels.pack_rows(n, int(std::min(nr, cols - c)), int(nr), src + c, row, to + c * n);
+    kernels.pack_rows(n, cols, int(nr), src, row, to, n * nr);
   }
   // Its transpose: panels of nr rows.
   void pack_turned(int64_t n, int64_t cols, const T* src, int64_t row, T* to) const {
@@ -251,14 +250,14 @@ void forward_one(const AttentionJob<T>& job, int64_t head, int64_t query, T* out
   const Blocks<T> blocks;
   const int64_t n = keys_seen(job, query, 0, job.keys), padded = round_up(n, kLanes<T>);
   T* s = workspace<T>(kSlotAttention, padded + kSlack<T>);
-  blocks.kernels.gemv_rows(n, job.dim, job.scale, job.k.data + job.k.at[head], job.k.row,
-                           job.q.data + job.q.at[head] + query * job.q.row, T(0), s, 1);
+  blocks.kernels.dots(n, 1, job.dim, job.scale, job.k.data + job.k.at[head], job.k.row,
+                      job.q.data + job.q.at[head] + query * job.q.row, 0, T(0), s, 1, 0);
   mask_row(job, head, query, 0, n, padded, s);
   Softmax<T, 1> row;
   row.take(0, s, padded, true);
   row.finish(1, lse);
-  blocks.kernels.gemv_cols(job.value_dim, n, row.sum[0], job.v.data + job.v.at[head], job.v.row, s,
-                           1, T(0), out);
+  blocks.kernels.combine(job.value_dim, n, row.sum[0], job.v.data + job.v.at[head], job.v.row, s, 1,
+                         T(0), out);
 }
 
 template<class T>

@@ -38,7 +38,7 @@ struct Walk {
   const int64_t hidden = job.hidden, width = gates_of(job.cell) * hidden;
   std::vector<int64_t> starts;
   std::vector<Range> ranges;
-  bool packed;
+  bool packed; // weights as panels
   int64_t panel = gemms.nr; // columns of a packed panel
   T* weights = nullptr;
 
@@ -58,6 +58,7 @@ struct Walk {
 
   // The weights of each range as panels: of their rows, or (backward) of their columns.
   void pack(bool backward) {
+    if (backward && few()) packed = false; // rows of the weights suit the products as they are
     if (!packed) return;
     int64_t size = 0;
     for (const Range& r : ranges)
@@ -67,13 +68,11 @@ struct Walk {
     for (const Range& r : ranges) {
       const T* from = job.weight + r.weight * hidden;
       const int64_t columns = backward ? hidden : r.count, depth = backward ? r.count : hidden;
-      for (int64_t j = 0; j < columns; j += panel, to += panel * depth) {
-        const int cols = int(std::min(panel, columns - j));
-        if (backward)
-          gemms.pack_rows(depth, cols, int(panel), from + j, hidden, to);
-        else
-          gemms.pack_transposed(depth, cols, int(panel), from + j * hidden, hidden, to);
-      }
+      if (backward) gemms.pack_rows(depth, columns, int(panel), from, hidden, to, panel * depth);
+      for (int64_t j = 0; j < columns && !backward; j += panel)
+        gemms.pack_transposed(depth, int(std::min(panel, columns - j)), int(panel),
+                              from + j * hidden, hidden, to + j * depth);
+      to += panels(columns) * panel * depth;
     }
   }
 
@@ -96,9 +95,8 @@ struct Walk {
     parallel_for(panels(columns), grain, [&](int64_t p, int64_t end) {
       for (; p < end; p++)
         for (int64_t i = 0; i < m; i++)
-          gemms.gemv_cols(std::min(panel, columns - p * panel), depth, T(1),
-                          from + p * panel * depth, panel, a + i * lda, 1, beta,
-                          c + i * ldc + p * panel);
+          gemms.combine(std::min(panel, columns - p * panel), depth, T(1), from + p * panel * depth,
+                        panel, a + i * lda, 1, beta, c + i * ldc + p * panel);
     });
   }
   // By packed panels, which are passed, or by the weights as they are, turned or not.

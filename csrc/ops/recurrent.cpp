@@ -141,9 +141,11 @@ struct Recurrent final : OpOf<Recurrent> {
       const int64_t rows = in[X].size(0), size = in[X].size(1), width = gates.size(1);
       std::vector<T> bias = bias_row<T>(in);
       T* g = gates.data<T>();
-      for (int64_t r = 0; r < rows; ++r) std::copy(bias.begin(), bias.end(), g + r * width);
-      gemm<T>(false, true, rows, in[WIh].size(0), size, T(1), in[X].data<T>(), size,
-              in[WIh].data<T>(), size, T(1), g, width);
+      const int64_t of_x = in[WIh].size(0); // a GRU's last gate comes from the state alone
+      for (int64_t r = 0; r < rows && of_x < width; ++r)
+        std::copy(bias.begin() + of_x, bias.end(), g + r * width + of_x);
+      gemm<T>(false, true, rows, of_x, size, T(1), in[X].data<T>(), size, in[WIh].data<T>(), size,
+              T(1), g, width, bias.data(), 0);
       recurrent_forward<T>(job<T>(in, out, gates, cells), h.data<T>(),
                            lstm() ? last.data<T>() : nullptr);
     });
