@@ -32,6 +32,9 @@ struct ResampleRows {
   void (*blend)(int64_t n, int64_t taps, const T* const* rows, const T* w, T* y);
   // y[j] = sum of w[k * n + j] * x[index[k * n + j]]
   void (*pick)(int64_t n, int64_t taps, const T* x, const int32_t* index, const T* w, T* y);
+  // y[j] += up[j] * sum of w[k * n + j] * x[index[k * n + j]]
+  void (*pick_add)(int64_t n, int64_t taps, const T* x, const int32_t* index, const T* w,
+                   const T* up, T* y);
 };
 namespace base {
 template<class T>

@@ -28,24 +28,43 @@ void blend(int64_t n, int64_t taps, const T* const* rows, const T* w, T* __restr
   }
 }
 
+// Tap k of output j.
+template<class T>
+inline __attribute__((always_inline)) T tap(int64_t n, int64_t k, int64_t j, const T* x,
+                                            const int32_t* index, const T* w) {
+  return w[k * n + j] * x[index[k * n + j]];
+}
+
 template<class T>
 void pick(int64_t n, int64_t taps, const T* x, const int32_t* index, const T* w, T* __restrict y) {
-  if (taps == 2) {
-    const int32_t* next = index + n;
-    const T* wn = w + n;
-    for (int64_t j = 0; j < n; j++) y[j] = w[j] * x[index[j]] + wn[j] * x[next[j]];
-    return;
-  }
-  for (int64_t j = 0; j < n; j++) y[j] = w[j] * x[index[j]];
-  for (int64_t k = 1; k < taps; k++) {
-    index += n, w += n;
-    for (int64_t j = 0; j < n; j++) y[j] += w[j] * x[index[j]];
-  }
+  int64_t k = taps < 2 ? 1 : taps < 4 ? 2 : 4;
+  if (k == 1)
+    for (int64_t j = 0; j < n; j++) y[j] = tap(n, 0, j, x, index, w);
+  else if (k == 2)
+    for (int64_t j = 0; j < n; j++) y[j] = tap(n, 0, j, x, index, w) + tap(n, 1, j, x, index, w);
+  else
+    for (int64_t j = 0; j < n; j++)
+      y[j] = tap(n, 0, j, x, index, w) + tap(n, 1, j, x, index, w) +
+             (tap(n, 2, j, x, index, w) + tap(n, 3, j, x, index, w));
+  for (; k < taps; k++)
+    for (int64_t j = 0; j < n; j++) y[j] += tap(n, k, j, x, index, w);
+}
+
+template<class T>
+void pick_add(int64_t n, int64_t taps, const T* x, const int32_t* index, const T* w, const T* up,
+              T* __restrict y) {
+  int64_t k = 0;
+  for (; k + 4 <= taps; k += 4)
+    for (int64_t j = 0; j < n; j++)
+      y[j] += up[j] * (tap(n, k, j, x, index, w) + tap(n, k + 1, j, x, index, w) +
+                       (tap(n, k + 2, j, x, index, w) + tap(n, k + 3, j, x, index, w)));
+  for (; k < taps; k++)
+    for (int64_t j = 0; j < n; j++) y[j] += up[j] * tap(n, k, j, x, index, w);
 }
 
 template<class T>
 const ResampleRows<T>* resample_rows() {
-  static constexpr ResampleRows<T> table = {blend<T>, pick<T>};
+  static constexpr ResampleRows<T> table = {blend<T>, pick<T>, pick_add<T>};
   return &table;
 }
 template const ResampleRows<float>* resample_rows<float>();

@@ -7,6 +7,7 @@
 #include "../cpu/gemm_kernels.h"
 #include "../cpu/parallel.h"
 #include "../cpu/resample.h"
+#include "../cpu/vecmath.h"
 #include "ops.h"
 
 namespace flambeau {
@@ -67,20 +68,22 @@ Coordinate<T> keys(T x) {
   return {0, 0};
 }
 
-template<class T>
-AxisTaps<T> axis_taps(const Sampling& s, T g, int64_t size) {
+template<class T, int n>
+FB_MATH AxisTaps<T> axis_taps(const Sampling& s, T g, int64_t size) {
+  constexpr Mode mode = n == 1 ? Mode::Nearest : n == 2 ? Mode::Linear : Mode::Cubic;
   Coordinate<T> x = s.corners ? Coordinate<T>{(g + 1) * (T(size - 1) / 2), T(size - 1) / 2}
                               : Coordinate<T>{((g + 1) * T(size) - 1) / 2, T(size) / 2};
-  if (s.mode != Mode::Cubic) x = bounded(s, x, size);
+  if (mode != Mode::Cubic) x = bounded(s, x, size);
   AxisTaps<T> r;
-  const T low = s.mode == Mode::Nearest ? std::nearbyint(x.at) : std::floor(x.at),
-          part = x.at - low;
-  const int n = s.taps_each(), first = s.mode == Mode::Cubic ? -1 : 0;
+  const T whole = T(int64_t(x.at)); // cheaper than floor(); what is beyond is outside in any case
+  const T low = mode == Mode::Nearest ? math::round_small(x.at) : whole - T(whole > x.at);
+  const T part = x.at - low;
+  constexpr int first = mode == Mode::Cubic ? -1 : 0;
   for (int k = 0; k < n; ++k) {
     T place = low + T(first + k);
-    if (s.mode == Mode::Nearest) {
+    if (mode == Mode::Nearest) {
       r.weight[k] = 1, r.slope[k] = 0;
-    } else if (s.mode == Mode::Linear) {
+    } else if (mode == Mode::Linear) {
       r.weight[k] = k ? part : 1 - part, r.slope[k] = k ? x.slope : -x.slope;
     } else {
       const Coordinate<T> w = keys(part - T(first + k));
@@ -104,30 +107,39 @@ struct Block {
   void fill(const Sampling& s, const T* grid, int points) {
     n = points;
     const int each = s.taps_each();
+    if (s.axes == 2)
+      each == 1   ? combine<2, 1>(s, grid)
+      : each == 2 ? combine<2, 2>(s, grid)
+                  : combine<2, 4>(s, grid);
+    else
+      each == 1 ? combine<3, 1>(s, grid) : combine<3, 2>(s, grid);
+  }
+  // All combinations of the axes' taps, the last axis fastest.
+  template<int axes, int each>
+  void combine(const Sampling& s, const T* grid) {
+    constexpr int taps = axes == 2 ? each * each : each * each * each;
     for (int i = 0; i < n; ++i) {
-      AxisTaps<T> axis[3];
-      for (int a = 0; a < s.axes; ++a)
-        axis[a] = axis_taps(s, grid[i * s.axes + s.axes - 1 - a], s.size[a]);
-      for (int k = 0; k < s.taps(); ++k) {
+      AxisTaps<T> axis[axes];
+      for (int a = 0; a < axes; ++a)
+        axis[a] = axis_taps<T, each>(s, grid[i * axes + axes - 1 - a], s.size[a]);
+      for (int k = 0; k < taps; ++k) {
         int64_t at = 0;
         bool inside = true;
-        T w[3], d[3];
-        for (int a = s.axes - 1, rest = k; a >= 0; --a, rest /= each) {
-          const int tap = rest % each;
+        T w[axes], d[axes], all = 1;
+        for (int a = 0, of = taps / each; a < axes; ++a, of /= each) {
+          const int tap = k / of % each;
           w[a] = axis[a].weight[tap], d[a] = axis[a].slope[tap];
           inside = inside && axis[a].position[tap] >= 0;
+          at = at * s.size[a] + axis[a].position[tap];
+          all *= w[a];
         }
-        for (int a = 0, of = s.taps() / each; a < s.axes; ++a, of /= each)
-          at = at * s.size[a] + axis[a].position[k / of % each];
         const int to = k * n + i;
         index[to] = inside ? int32_t(at) : 0;
-        T all = 1;
-        for (int a = 0; a < s.axes; ++a) all *= w[a];
         weight[to] = inside ? all : T(0);
-        for (int a = 0; a < s.axes; ++a) {
+        for (int a = 0; a < axes; ++a) {
           T by = d[a];
-          for (int b = 0; b < s.axes; ++b) by *= b == a ? T(1) : w[b];
-          slope[s.axes - 1 - a][to] = inside ? by : T(0);
+          for (int b = 0; b < axes; ++b) by *= b == a ? T(1) : w[b];
+          slope[axes - 1 - a][to] = inside ? by : T(0);
         }
       }
     }
@@ -154,10 +166,13 @@ struct Job {
       }
     });
   }
+  static const ResampleRows<T>* kernels() {
+    return cpu_isa() == 2   ? avx512::resample_rows<T>()
+           : cpu_isa() == 1 ? avx2::resample_rows<T>()
+                            : base::resample_rows<T>();
+  }
   void forward(T* y) const {
-    const ResampleRows<T>* rows = cpu_isa() == 2   ? avx512::resample_rows<T>()
-                                  : cpu_isa() == 1 ? avx2::resample_rows<T>()
-                                                   : base::resample_rows<T>();
+    const ResampleRows<T>* rows = kernels();
     each(channels, [&](int64_t n, int64_t p, const Block<T>& b) {
       for (int64_t c = 0; c < channels; ++c) {
         const int64_t plane = n * channels + c;
@@ -167,7 +182,9 @@ struct Job {
   }
   // The images' gradient: all points of some channels.
   void backward_input(const T* g, T* dx) const {
-    const int64_t groups = std::min<int64_t>(channels, 4), step = (channels + groups - 1) / groups;
+    const int64_t wanted = (2 * num_threads() + batch - 1) / batch; // channels do not meet
+    const int64_t groups = num_threads() == 1 ? 1 : std::min(channels, wanted);
+    const int64_t step = (channels + groups - 1) / groups;
     parallel_for(batch * groups, 1, [&](int64_t i, int64_t end) {
       Block<T> b;
       for (; i < end; ++i) {
@@ -179,7 +196,12 @@ struct Job {
           for (int64_t c = from; c < to; ++c) {
             const T* up = g + (n * channels + c) * points + p;
             T* down = dx + (n * channels + c) * pixels;
-            for (int k = 0; k < s.taps(); ++k)
+            int k = 0;
+            for (; k + 4 <= s.taps(); k += 4) // places that differ, so that none waits for another
+              for (int j = 0; j < b.n; ++j)
+                for (int t = k; t < k + 4; ++t)
+                  down[b.index[t * b.n + j]] += b.weight[t * b.n + j] * up[j];
+            for (; k < s.taps(); ++k)
               for (int j = 0; j < b.n; ++j)
                 down[b.index[k * b.n + j]] += b.weight[k * b.n + j] * up[j];
           }
@@ -188,16 +210,18 @@ struct Job {
     });
   }
   void backward_grid(const T* g, T* dgrid) const {
+    if (s.mode == Mode::Nearest) { // a step function
+      std::fill_n(dgrid, batch * points * s.axes, T(0));
+      return;
+    }
+    const ResampleRows<T>* rows = kernels();
     each(channels * s.axes, [&](int64_t n, int64_t p, const Block<T>& b) {
-      T sums[3][kBlock] = {}, values[kBlock];
+      T sums[3][kBlock] = {};
       for (int64_t c = 0; c < channels; ++c) {
         const int64_t plane = n * channels + c;
-        const T *from = x + plane * pixels, *up = g + plane * points + p;
-        for (int k = 0; k < s.taps(); ++k) {
-          for (int j = 0; j < b.n; ++j) values[j] = up[j] * from[b.index[k * b.n + j]];
-          for (int a = 0; a < s.axes; ++a)
-            for (int j = 0; j < b.n; ++j) sums[a][j] += b.slope[a][k * b.n + j] * values[j];
-        }
+        for (int a = 0; a < s.axes; ++a)
+          rows->pick_add(b.n, s.taps(), x + plane * pixels, b.index, b.slope[a],
+                         g + plane * points + p, sums[a]);
       }
       T* to = dgrid + (n * points + p) * s.axes;
       for (int j = 0; j < b.n; ++j)
