@@ -308,6 +308,16 @@ const GemmKernels<T>& gemm_kernels() {
                                                               : base::gemm_table<T>();
   return *table;
 }
+template<class U>
+const IntegerKernel<U>& integer_kernel() {
+  static const IntegerKernel<U>* const table = cpu_isa() == 2   ? avx512::integer_table<U>()
+                                               : cpu_isa() == 1 ? avx2::integer_table<U>()
+                                                                : base::integer_table<U>();
+  return *table;
+}
+template const IntegerKernel<uint16_t>& integer_kernel<uint16_t>();
+template const IntegerKernel<uint32_t>& integer_kernel<uint32_t>();
+template const IntegerKernel<uint64_t>& integer_kernel<uint64_t>();
 template const GemmKernels<float>& gemm_kernels<float>();
 template const GemmKernels<double>& gemm_kernels<double>();
 

@@ -1,4 +1,4 @@
-// Matrix product of integers and complex numbers, and batches of products of any type.
+// Matrix product of complex numbers, and batches of products of any type.
 #include <algorithm>
 #include <complex>
 #include <type_traits>
@@ -19,17 +19,6 @@ struct Pair { // a complex number multiplied without the standard's check for in
   Pair operator+(Pair o) const { return {re + o.re, im + o.im}; }
   bool operator==(const Pair&) const = default;
 };
-
-// Integers wrap around: products are taken unsigned and at least as wide as int.
-template<class T>
-T wrapping_multiply_add(T sum, T x, T y) {
-  if constexpr (std::is_integral_v<T>) {
-    using U = std::common_type_t<std::make_unsigned_t<T>, unsigned>;
-    return static_cast<T>(static_cast<U>(sum) + static_cast<U>(x) * static_cast<U>(y));
-  } else {
-    return sum + x * y;
-  }
-}
 
 template<class T>
 struct Rows {
@@ -56,15 +45,14 @@ struct Rows {
         const T* row = trans_b ? b + j0 * ldb + p : b + p * ldb + j0;
         const int64_t step = trans_b ? ldb : 1;
         if (step == 1)
-          for (int64_t j = 0; j < cols; j++) sums[j] = wrapping_multiply_add(sums[j], s, row[j]);
+          for (int64_t j = 0; j < cols; j++) sums[j] = sums[j] + s * row[j];
         else
-          for (int64_t j = 0; j < cols; j++)
-            sums[j] = wrapping_multiply_add(sums[j], s, row[j * step]);
+          for (int64_t j = 0; j < cols; j++) sums[j] = sums[j] + s * row[j * step];
       }
       T* out = c + i * ldc + j0;
       for (int64_t j = 0; j < cols; j++) {
-        const T value = wrapping_multiply_add(T{}, alpha, sums[j]);
-        out[j] = beta == T{} ? value : wrapping_multiply_add(value, beta, out[j]);
+        const T value = alpha * sums[j];
+        out[j] = beta == T{} ? value : value + beta * out[j];
       }
     }
   }
@@ -180,20 +168,6 @@ Pair<T> pair(std::complex<T> z) {
 }
 
 } // namespace
-
-#define FLAMBEAU_INTEGER(T)                                                                 \
-  template<>                                                                                \
-  void gemm<T>(bool ta, bool tb, int64_t m, int64_t n, int64_t k, T alpha, const T* a,      \
-               int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc, const T* d, \
-               int64_t ldd) {                                                               \
-    start(m, n, beta, c, ldc, d, ldd);                                                      \
-    gemm_simple(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);                      \
-  }
-FLAMBEAU_INTEGER(int8_t)
-FLAMBEAU_INTEGER(uint8_t)
-FLAMBEAU_INTEGER(int16_t)
-FLAMBEAU_INTEGER(int32_t)
-FLAMBEAU_INTEGER(int64_t)
 
 #define FLAMBEAU_COMPLEX(T)                                                                 \
   template<>                                                                                \

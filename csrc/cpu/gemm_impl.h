@@ -302,6 +302,36 @@ const GemmKernels<T>* gemm_table() {
 #endif
 }
 
+template<class U>
+void integer_tile(int64_t k, const U* a, const U* b, U* sums) {
+  using V = Vec<U>;
+  constexpr int R = kIntegerRows, L = kLanes<U>;
+  V x[R] = {}, y[R] = {};
+  for (int64_t p = 0; p < k; p++, a += R, b += 2 * L) {
+    const V b0 = load<V>(b), b1 = load<V>(b + L);
+#pragma GCC unroll 4
+    for (int i = 0; i < R; i++) {
+      const V s = broadcast<V>(a[i]);
+      x[i] += s * b0;
+      y[i] += s * b1;
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < R; i++) {
+    store(sums + i * 2 * L, x[i]);
+    store(sums + i * 2 * L + L, y[i]);
+  }
+}
+
+template<class U>
+const IntegerKernel<U>* integer_table() {
+  static constexpr IntegerKernel<U> table = {2 * kLanes<U>, integer_tile<U>};
+  return &table;
+}
+
+template const IntegerKernel<uint16_t>* integer_table<uint16_t>();
+template const IntegerKernel<uint32_t>* integer_table<uint32_t>();
+template const IntegerKernel<uint64_t>* integer_table<uint64_t>();
 template const GemmKernels<float>* gemm_table<float>();
 template const GemmKernels<double>* gemm_table<double>();
 

@@ -41,6 +41,16 @@ struct GemmKernels {
                   T beta, T* y);
 };
 
+// sums[i * columns + j] = sum_p a[p * kIntegerRows + i] * b[p * columns + j], wrapping around.
+constexpr int kIntegerRows = 4, kIntegerColumns = 64; // the most columns of any
+template<class U>
+struct IntegerKernel {
+  int columns;
+  void (*tile)(int64_t k, const U* a, const U* b, U* sums);
+};
+template<class U> // uint16_t, uint32_t or uint64_t
+const IntegerKernel<U>& integer_kernel();
+
 // The best table for this CPU. FLAMBEAU_CPU_ISA=base|avx2|avx512 asks for a lesser one (tests).
 template<class T>
 const GemmKernels<T>& gemm_kernels();
@@ -49,17 +59,23 @@ const GemmKernels<T>& gemm_kernels();
 int cpu_isa();
 
 namespace base {
+template<class U>
+const IntegerKernel<U>* integer_table();
 template<class T>
 const GemmKernels<T>* gemm_table();
-}
+} // namespace base
 namespace avx2 {
+template<class U>
+const IntegerKernel<U>* integer_table();
 template<class T>
 const GemmKernels<T>* gemm_table(); // null when the file was not compiled for it
-}
+} // namespace avx2
 namespace avx512 {
+template<class U>
+const IntegerKernel<U>* integer_table();
 template<class T>
 const GemmKernels<T>* gemm_table();
-}
+} // namespace avx512
 
 // A 64-byte aligned buffer of this thread that only grows; one per slot. Its content is whatever
 // was there last.

@@ -315,6 +315,8 @@ int main(int argc, char** argv) {
   test_gemms<double>(rounds);
   test_gemms<std::complex<float>>(rounds / 3);
   test_gemms<std::complex<double>>(rounds / 3);
+  test_cuts<int8_t>();
+  test_cuts<int64_t>();
   test_gemms<int64_t>(rounds / 6);
   test_gemms<int8_t>(rounds / 6);
   test_gemms<uint8_t>(rounds / 6);
