@@ -131,11 +131,12 @@ struct Interpolate final : OpOf<Interpolate> {
       using T = typename decltype(tag)::type;
       resample<T>(x.size(0) * x.size(1), taps.get(), x.data<T>(), y.data<T>());
       if (is_float(type)) return;
-      T* v = y.data<T>(); // bytes: to the nearest, halves up
+      const T* v = y.data<T>(); // bytes: to the nearest, halves up
+      uint8_t* to = out[0].data<uint8_t>();
       for (int64_t i = 0; i < y.numel(); ++i)
-        v[i] = std::floor(std::clamp(v[i], T(0), T(255)) + T(0.5));
+        to[i] = uint8_t(int32_t(std::min(std::max(v[i], T(0)), T(255)) + T(0.5)));
     });
-    if (!y.is(out[0])) copy_values(out[0], y);
+    if (is_float(type) && !y.is(out[0])) copy_values(out[0], y);
   }
   void cuda(const Inputs& in, Outputs& out) override { host_round_trip(*this, in, out); }
   Grads vjp(const Saved&, const Grads& g) override {
