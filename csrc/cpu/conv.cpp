@@ -1,10 +1,12 @@
 // Two-dimensional convolution and its gradient for the input, as packed matrix products.
 #include "conv.h"
 
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "conv_correlation.h"
+#include "conv_winograd.h"
 
 namespace flambeau {
 
@@ -35,6 +37,8 @@ std::vector<Residue> residues(int64_t size, int64_t kernel, int64_t stride, int6
 
 template<class T>
 void conv2d_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y) {
+  if constexpr (std::is_same_v<T, float>)
+    if (winograd_pays(WinogradUse::kForward, s) && winograd_forward(s, x, w, bias, y)) return;
   Correlation<T> job;
   const int64_t c = s.c_in / s.groups, taps = s.kh * s.kw;
   job.n = s.n, job.groups = s.groups, job.m = s.c_out / s.groups;
@@ -64,6 +68,8 @@ void conv2d_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T
 
 template<class T>
 void conv2d_backward_input(const ConvShape& s, const T* dy, const T* w, T* dx) {
+  if constexpr (std::is_same_v<T, float>)
+    if (winograd_pays(WinogradUse::kInput, s) && winograd_backward_input(s, dy, w, dx)) return;
   if (s.n * s.c_in * s.h * s.w * s.c_out * s.oh * s.ow != 0 && columns_are_cheaper<T>(s))
     return conv2d_backward_input_columns(s, dy, w, dx);
   Correlation<T> job;

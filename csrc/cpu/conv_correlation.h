@@ -40,11 +40,13 @@ struct Phase {
 // pixels by vectors of output channels (by_channel; its result is transposed on the way out).
 template<class T>
 struct Correlation {
-  static constexpr int64_t kDepth = 512;            // taps times channels of one packed block
-  static constexpr int64_t kColumnBudget = 1 << 16; // elements of packed columns, kept in L2
+  static constexpr int64_t kDepth =
+      256; // taps times channels of one packed block, which lives in L1
   static constexpr int64_t kSourceBudget = 1 << 17; // elements of a prepared source, likewise
   static constexpr int64_t kChunkWork = 1 << 17;    // multiply-adds that are worth a chunk
-  static constexpr int64_t kPixelsTogether = 224;   // pixels that share a reading of the weights
+  static constexpr int64_t kDirectDepth = 160;    // terms whose pixels fit L1 without being packed
+  static constexpr int64_t kDirectSlots = 16;     // vectors of pixels that share them
+  static constexpr int64_t kPixelsTogether = 224; // pixels that share a reading of the weights
 
   const GemmKernels<T>& gemm = gemm_kernels<T>();
   const ConvKernels<T>& conv = conv_kernels<T>();
@@ -59,7 +61,8 @@ struct Correlation {
 
   // Small planes: several images share a reading of the weights (by_channel only).
   int64_t images_each = 1, image_step = 0;
-  bool by_channel = false, by_plane = false; // by_plane: one channel, nothing packed
+  // by_plane: one channel, nothing packed; direct: few terms, the pixels are not packed.
+  bool by_channel = false, by_plane = false, direct = false;
   int64_t mr = 0, panels_m = 0, block_rows = 0, blocks = 0, packed_group = 0;
   const T* packed = nullptr;
 
@@ -72,9 +75,11 @@ struct Correlation {
   // Shifts all taps so that the least lies at the padded source's corner; sizes the source.
   void settle_source() {
     int64_t row_lo = 0, row_hi = 0, col_lo = 0, col_hi = 0, columns = 0;
+    int64_t least_columns = out_w;
     bool first = true;
     for (const Phase& p : phases) {
       columns = std::max(columns, p.columns);
+      least_columns = std::min(least_columns, p.columns);
       for (const Tap& t : p.taps) {
         row_lo = first ? t.row : std::min(row_lo, t.row);
         row_hi = first ? t.row : std::max(row_hi, t.row);
@@ -89,7 +94,7 @@ struct Correlation {
     source.left = -col_lo;
     source.width = (columns - 1) * source.col_mul + col_hi - col_lo + 1;
     plan_blocks(row_hi - row_lo, columns);
-    choose_tiles(columns);
+    choose_tiles(columns, least_columns);
     const int64_t span = row_hi - row_lo + 1;
     source.rows = (block_rows - 1) * source.row_mul + span;
     source.plan((most_rows() - 1) * source.row_mul + span);
@@ -97,7 +102,7 @@ struct Correlation {
       p.offsets.reserve(source.channels * p.taps.size());
       for (int64_t c = 0; c < source.channels; c++)
         for (const Tap& t : p.taps) p.offsets.push_back(source.offset(c, t.row, t.column));
-      if (by_plane) add_slots(p);
+      if (by_plane || direct) add_slots(p);
       group_images(p);
       if (by_channel)
         for (int64_t r = 0; r < std::min(block_rows, p.rows); r++)
@@ -123,7 +128,9 @@ struct Correlation {
 
   void add_slots(Phase& p) const {
     for (int64_t r = 0; r < std::min(block_rows, p.rows); r++)
-      for (int64_t c = 0; c < p.columns; c += gemm.lanes) {
+      for (int64_t at = 0; at < p.columns; at += gemm.lanes) {
+        // The last vector of a row overlaps the one before it.
+        const int64_t c = std::max<int64_t>(0, std::min(at, p.columns - gemm.lanes));
         p.slot_from.push_back(r * source.row_mul * source.row_step + c);
         p.slot_to.push_back(r * p.columns + c);
         p.slot_lanes.push_back(static_cast<int>(std::min<int64_t>(gemm.lanes, p.columns - c)));
@@ -131,14 +138,16 @@ struct Correlation {
   }
 
   // Compares the cycles that a pixel costs for each channel and tap.
-  void choose_tiles(int64_t columns) {
+  void choose_tiles(int64_t columns, int64_t least_columns) {
     const double lanes = gemm.lanes,
                  k = std::max<double>(1, phases[0].taps.size() * source.channels);
     const double pixels = std::max<double>(1, block_rows * columns);
     const double copies = 1.2 * ceil_div(columns, gemm.lanes) / std::max<double>(1, columns);
     const double waste = double(ceil_div(int64_t(pixels), gemm.lanes)) * lanes / pixels;
     by_plane = m == 1;
-    by_channel = !by_plane && ceil_div(m, gemm.lanes) + 0.5 * m / k < (m / lanes + copies) * waste;
+    direct = !by_plane && k <= kDirectDepth && least_columns >= gemm.lanes;
+    by_channel = !by_plane && !direct &&
+                 ceil_div(m, gemm.lanes) + 0.5 * m / k < (m / lanes + copies) * waste;
   }
 
   // Rows of output per chunk: enough work, a source that fits L2, few half-filled tiles.
@@ -189,6 +198,10 @@ struct Correlation {
       T* out = dst + g * packed_group + p.weights + m0 * k;
       if (taps == taps_stored && w_channel == taps) {
         gemm.pack_transposed(k, static_cast<int>(rows), static_cast<int>(width), from, w_m, out);
+        continue;
+      }
+      if (taps == 1 && w_m == 1) {
+        gemm.pack_rows(k, rows, static_cast<int>(width), from + p.taps[0].index, w_channel, out, 0);
         continue;
       }
       for (int64_t c = 0; c < source.channels; c++)
@@ -272,37 +285,42 @@ struct Correlation {
 
   void matrix_product(const Phase& p, int64_t g, const T* base, int64_t pixels, T* out,
                       int64_t ldc) const {
-    if (by_plane) {
-      const int64_t rows = pixels / p.columns, vectors = ceil_div(p.columns, gemm.lanes);
-      const Slots slots{rows * vectors, p.slot_from.data(), p.slot_to.data(), p.slot_lanes.data()};
-      return conv.correlate(p.offsets.size(), p.offsets.data(), base,
-                            packed + g * packed_group + p.weights, bias ? bias[g] : T(0), slots,
-                            out);
-    }
+    if (by_plane || direct) return product_in_place(p, g, base, pixels / p.columns, out, ldc);
     if (by_channel) return product_by_channel(p, g, base, pixels, 0, panels_m, pixels, out, ldc);
     const int64_t nr = gemm.nr, k = p.offsets.size();
     const int64_t kb = std::max<int64_t>(1, ceil_div(k, std::max<int64_t>(1, ceil_div(k, kDepth))));
-    const int64_t panels = ceil_div(pixels, nr);
-    const int64_t together = std::clamp<int64_t>(kColumnBudget / (kb * nr), 1, panels);
-    T* columns = workspace<T>(kSlotColumns, together * kb * nr + kConvSlack);
+    T* columns = workspace<T>(kSlotColumns, kb * nr + kConvSlack);
     const T* weights = packed + g * packed_group + p.weights;
-    for (int64_t j0 = 0; j0 < panels; j0 += together) {
-      const int64_t j1 = std::min(panels, j0 + together);
-      const int64_t first = j0 * nr, width = std::min(pixels, j1 * nr) - first;
+    for (int64_t first = 0; first < pixels; first += nr) {
+      const int64_t width = std::min(nr, pixels - first);
       if (bias != nullptr)
         for (int64_t i = 0; i < m; i++) std::fill_n(out + i * ldc + first, width, bias[g * m + i]);
+      const PixelCopies copies = copies_for(p, first, first + width);
       int64_t p0 = 0;
       do {
         const int64_t depth = std::min(kb, k - p0);
-        for (int64_t j = j0; j < j1; j++) {
-          const PixelCopies copies = copies_for(p, j * nr, std::min(pixels, (j + 1) * nr));
-          conv.pack_pixels(depth, p.offsets.data() + p0, base, copies, static_cast<int>(nr),
-                           columns + (j - j0) * kb * nr);
-        }
+        conv.pack_pixels(depth, p.offsets.data() + p0, base, copies, static_cast<int>(nr), columns);
         const T beta = p0 > 0 || bias != nullptr ? T(1) : T(0);
-        tiles(weights, k, p0, depth, columns, kb, first, width, out, ldc, beta);
+        tiles(weights, k, p0, depth, columns, static_cast<int>(width), out + first, ldc, beta);
         p0 += kb;
       } while (p0 < k);
+    }
+  }
+
+  // Rows of pixels whose vectors are read where they are.
+  void product_in_place(const Phase& p, int64_t g, const T* base, int64_t rows, T* out,
+                        int64_t ldc) const {
+    const int64_t count = rows * ceil_div(p.columns, gemm.lanes), k = p.offsets.size();
+    const T *weights = packed + g * packed_group + p.weights, zeros[16] = {};
+    const T* init = bias != nullptr ? bias + g * m : zeros;
+    const Slots all{count, p.slot_from.data(), p.slot_to.data(), p.slot_lanes.data()};
+    if (by_plane) return conv.correlate(k, p.offsets.data(), base, weights, *init, all, out);
+    for (int64_t s = 0; s < count; s += kDirectSlots) {
+      const Slots some{std::min(kDirectSlots, count - s), all.from + s, all.to + s, all.lanes + s};
+      for (int64_t m0 = 0; m0 < m; m0 += mr)
+        conv.direct[std::min(mr, m - m0) - 1](k, p.offsets.data(), base, weights + m0 * k,
+                                              bias != nullptr ? init + m0 : init, some,
+                                              out + m0 * ldc, ldc);
     }
   }
 
@@ -335,17 +353,14 @@ struct Correlation {
     }
   }
 
-  void tiles(const T* weights, int64_t k, int64_t p0, int64_t depth, const T* columns, int64_t kb,
-             int64_t first, int64_t width, T* out, int64_t ldc, T beta) const {
-    const int64_t nr = gemm.nr;
+  // Some columns, at most nr, of every output channel.
+  void tiles(const T* weights, int64_t k, int64_t p0, int64_t depth, const T* columns, int width,
+             T* out, int64_t ldc, T beta) const {
+    const auto* tile = gemm.tile[width > gemm.lanes];
     for (int64_t m0 = 0; m0 < m; m0 += mr) {
       const int64_t rows = std::min(mr, m - m0);
-      const T* a = weights + m0 * k + p0 * rows;
-      for (int64_t j = 0; j < width; j += nr) {
-        const int cols = static_cast<int>(std::min(nr, width - j));
-        gemm.tile[cols > gemm.lanes][rows - 1](depth, a, 1, rows, columns + j * kb, nr,
-                                               out + m0 * ldc + first + j, ldc, cols, T(1), beta);
-      }
+      tile[rows - 1](depth, weights + m0 * k + p0 * rows, 1, rows, columns, gemm.nr, out + m0 * ldc,
+                     ldc, width, T(1), beta);
     }
   }
 

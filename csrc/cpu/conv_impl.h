@@ -93,6 +93,37 @@ void gather(int64_t k, const int64_t* offset, const T* src, const int64_t* pixel
 #undef FLAMBEAU_OUT
 }
 
+// Two vectors of pixels at a time by MR output channels, in registers for the whole of k.
+template<class T, int MR>
+void direct(int64_t k, const int64_t* offset, const T* src, const T* w, const T* init,
+            const Slots& slots, T* out, int64_t ldc) {
+  using V = Vec<T>;
+  for (int64_t s = 0; s < slots.count; s += 2) {
+    const int64_t t = s + 1 < slots.count ? s + 1 : s;
+    const T *from0 = src + slots.from[s], *from1 = src + slots.from[t], *a = w;
+#define FLAMBEAU_INIT(i) \
+  V x##i{}, y##i{};      \
+  if constexpr (MR > i) x##i = y##i = broadcast<V>(init[i]);
+    FLAMBEAU_ROWS(FLAMBEAU_INIT)
+    for (int64_t p = 0; p < k; p++, a += MR) {
+      const V b0 = load<V>(from0 + offset[p]), b1 = load<V>(from1 + offset[p]);
+#define FLAMBEAU_FMA(i)                     \
+  if constexpr (MR > i) {                   \
+    const V scale = broadcast<V>(a[i]);     \
+    x##i += scale * b0, y##i += scale * b1; \
+  }
+      FLAMBEAU_ROWS(FLAMBEAU_FMA)
+    }
+    T *to0 = out + slots.to[s], *to1 = out + slots.to[t];
+#define FLAMBEAU_OUT(i) \
+  if constexpr (MR > i) store(to0 + i * ldc, x##i), store(to1 + i * ldc, y##i);
+    FLAMBEAU_ROWS(FLAMBEAU_OUT)
+#undef FLAMBEAU_INIT
+#undef FLAMBEAU_FMA
+#undef FLAMBEAU_OUT
+  }
+}
+
 constexpr int kFoldTaps = 16; // taps of a row whose lane masks are held at a time
 
 // One vector of the image at row y, column x0: what the taps [j0, j1) of all kernel rows add.
@@ -229,9 +260,10 @@ template<class T, int... I>
 const ConvKernels<T>* make_conv_table() {
   static constexpr typename ConvKernels<T>::Gather one[] = {gather<T, I, 1>...};
   static constexpr typename ConvKernels<T>::Gather two[] = {gather<T, I, 2>...};
-  static constexpr ConvKernels<T> table = {pack_pixels<T>, pack_taps<T>, {one, two},
-                                           fold<T>,        correlate<T>, correlate_weight<T>,
-                                           copy_rows<T>,   transpose<T>};
+  static constexpr typename ConvKernels<T>::Direct rows[] = {direct<T, I>...};
+  static constexpr ConvKernels<T> table = {
+      pack_pixels<T>, pack_taps<T>,        {one, two},   rows,        fold<T>,
+      correlate<T>,   correlate_weight<T>, copy_rows<T>, transpose<T>};
   return &table;
 }
 

@@ -16,7 +16,7 @@ struct PixelCopies {
 };
 
 // Vectors of pixels in one image: where each begins in the source and in the result, and how many
-// of its lanes are pixels.
+// of its lanes are pixels. Vectors may overlap where each is computed alone.
 struct Slots {
   int64_t count;
   const int64_t *from, *to;
@@ -45,6 +45,12 @@ struct ConvKernels {
                           const T* b, int64_t bs, const T* init, int64_t init_step, T* c,
                           int64_t ldc, int last);
   const Gather* gather[2]; // [vectors - 1][pixels - 1], as many pixels as GemmKernels::mr
+
+  // y[i * ldc + slot] = init[i] + sum_p w[p * rows + i] * src[offset[p] + slot] at each slot,
+  // which are whole vectors.
+  using Direct = void (*)(int64_t k, const int64_t* offset, const T* src, const T* w, const T* init,
+                          const Slots& slots, T* y, int64_t ldc);
+  const Direct* direct; // [rows - 1], as many rows as GemmKernels::mr
 
   // Adds the columns of some output rows, for a stride of 1, to the image they came from.
   void (*fold)(const FoldShape& shape, const T* columns, T* image);

@@ -12,7 +12,13 @@ namespace flambeau {
 
 constexpr int64_t kConvSlack = 64; // elements that vector kernels may touch beyond a buffer's end
 
-enum ConvSlot { kSlotSource = 3, kSlotColumns = 4, kSlotScratch = 5, kSlotWeights = 6 };
+enum ConvSlot {
+  kSlotSource = 3,
+  kSlotColumns = 4,
+  kSlotScratch = 5,
+  kSlotWeights = 6,
+  kSlotPartial = 7
+};
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -83,6 +89,11 @@ struct ConvSource {
     for (int64_t phase = 0; phase < col_mul; phase++) {
       const int64_t q0 = begin <= phase ? 0 : ceil_div(begin - phase, col_mul);
       T* out = to + phase * phase_width;
+      if (col_mul == 2) { // a constant step makes vectors
+        const T* first = from + phase - left;
+        for (int64_t q = q0; q < ceil_div(end - phase, 2); q++) out[q] = first[2 * q];
+        continue;
+      }
       for (int64_t q = q0, column = q0 * col_mul + phase; column < end; q++, column += col_mul)
         out[q] = from[column - left];
     }

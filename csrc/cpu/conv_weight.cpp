@@ -1,9 +1,11 @@
 // The gradient of a two-dimensional convolution for its weight, as packed matrix products.
+#include <type_traits>
 #include <vector>
 
 #include "conv.h"
 #include "conv_kernels.h"
 #include "conv_source.h"
+#include "conv_winograd.h"
 #include "gemm_kernels.h"
 #include "parallel.h"
 
@@ -11,7 +13,6 @@ namespace flambeau {
 
 namespace {
 
-constexpr int kSlotPartial = 7;
 constexpr int64_t kChunkWork = 1 << 17;    // multiply-adds that are worth a chunk
 constexpr int64_t kSmallWeight = 1 << 17;  // elements of which several copies are cheap
 constexpr int64_t kSourceBudget = 1 << 17; // elements of a prepared source, which lives in L2
@@ -256,6 +257,8 @@ void conv2d_backward_weight(const ConvShape& s, const T* x, const T* dy, T* dw) 
     std::fill_n(dw, size, T(0));
     return;
   }
+  if constexpr (std::is_same_v<T, float>)
+    if (winograd_pays(WinogradUse::kWeight, s) && winograd_backward_weight(s, x, dy, dw)) return;
   WeightGradient<T>(s).run(x, dy, dw);
 }
 

@@ -197,8 +197,11 @@ void transpose(int64_t rows, int64_t cols, const T* src, int64_t ld, T* dst, int
     int64_t c = 0;
     for (; c + S <= cols; c += S)
       transpose_square([&](int i) { return s + i * ld + c; }, d + c * ldd, ldd);
-    for (; c < cols; c++)
-      for (int i = 0; i < S; i++) d[c * ldd + i] = s[i * ld + c];
+    if (c < cols && cols >= S) // the last square overlaps the one before it
+      transpose_square([&](int i) { return s + i * ld + cols - S; }, d + (cols - S) * ldd, ldd);
+    else
+      for (; c < cols; c++)
+        for (int i = 0; i < S; i++) d[c * ldd + i] = s[i * ld + c];
     r += S;
   }
 #endif

@@ -14,7 +14,7 @@ namespace flambeau {
 namespace {
 
 constexpr int64_t kChunkElements = 1 << 15;
-constexpr int kSlotRow = 5;
+constexpr int kSlotBest = 4, kSlotRow = 5;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t volume(const int64_t (&v)[3]) { return v[0] * v[1] * v[2]; }
@@ -301,24 +301,39 @@ void adaptive_avg_pool_backward(const PoolShape& s, const T* dy, T* dx) {
   });
 }
 
+// The greatest of each column over a window's rows, and where: vectors. Then of each window.
 template<class T>
 void adaptive_max_pool_forward(const PoolShape& s, const T* x, T* y, int64_t* indices) {
+  const auto& rows = rows_kernels<T>();
   const Windows windows(s);
-  const int64_t in = volume(s.in), out = volume(s.out);
+  const int64_t in = volume(s.in), out = volume(s.out), width = s.in[2];
   for_each_plane(s.planes, in + out, [&](int64_t plane) {
     const T* from = x + plane * in;
-    windows.for_each([&](int64_t o, const Window& d, const Window& h, const Window& w) {
-      int64_t at = (d.begin * s.in[1] + h.begin) * s.in[2] + w.begin;
-      T best = -std::numeric_limits<T>::infinity();
-      for (int64_t i = d.begin; i < d.end; i++)
-        for (int64_t j = h.begin; j < h.end; j++)
-          for (int64_t k = w.begin; k < w.end; k++) {
-            const int64_t here = (i * s.in[1] + j) * s.in[2] + k;
-            if (from[here] > best || std::isnan(from[here])) best = from[here], at = here;
+    T* best = workspace<T>(kSlotBest, width);
+    int64_t *index = workspace<int64_t>(kSlotRow, width), o = plane * out;
+    for (const Window& d : windows.axis[0])
+      for (const Window& h : windows.axis[1]) {
+        const int64_t corner = (d.begin * s.in[1] + h.begin) * width;
+        for (int64_t k = 0; k < width; k++)
+          best[k] = -std::numeric_limits<T>::infinity(), index[k] = corner + k;
+        for (int64_t i = d.begin; i < d.end; i++)
+          for (int64_t at = (i * s.in[1] + h.begin) * width, j = h.begin; j < h.end;
+               j++, at += width)
+            rows.max_tap(width, from + at, 1, at, best, index);
+        for (const Window& w : windows.axis[2]) {
+          int64_t top = w.begin;
+          for (int64_t k = w.begin + 1; k < w.end; k++) {
+            // Of equals the first counts, of NaN the last.
+            const bool nan = std::isnan(best[k]), before = index[k] < index[top];
+            if (nan ? !(std::isnan(best[top]) && before)
+                    : best[k] > best[top] || (best[k] == best[top] && before))
+              top = k;
           }
-      y[plane * out + o] = best;
-      if (indices != nullptr) indices[plane * out + o] = at;
-    });
+          y[o] = best[top];
+          if (indices != nullptr) indices[o] = index[top];
+          o++;
+        }
+      }
   });
 }
 

@@ -58,6 +58,14 @@ Conv3dShape shape3d(const Geometry& g) {
   return s;
 }
 
+// Where a 1x1 kernel meets every pixel once, an image is one long row.
+ConvShape flat(ConvShape s) {
+  if (s.kh * s.kw != 1 || s.stride_h * s.stride_w != 1 || s.pad_h + s.pad_w != 0) return s;
+  s.w *= s.h, s.ow *= s.oh;
+  s.h = s.oh = 1;
+  return s;
+}
+
 // Contiguous, and float32 in place of the halves, float64 in place of integers.
 Tensor prepared(const Tensor& t) {
   NoGrad off;
@@ -82,7 +90,7 @@ void run(const Geometry& g, const Tensor& a, const Tensor& b, const Tensor& out,
     if (g.nd == 3)
       three(shape3d(g), x.data<T>(), y.data<T>(), o.data<T>());
     else
-      two(shape2d(g), x.data<T>(), y.data<T>(), o.data<T>());
+      two(flat(shape2d(g)), x.data<T>(), y.data<T>(), o.data<T>());
   });
   if (!o.is(out)) copy_values(out, o);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "conv.h"
+#include "conv_winograd.h"
 #include "gemm.h"
 #include "parallel.h"
 
@@ -235,18 +236,22 @@ struct ConvCase {
   }
 };
 
+Conv3dShape with_depth(const ConvShape& s) {
+  return {s.n,
+          s.c_in,
+          {1, s.h, s.w},
+          s.c_out,
+          {1, s.kh, s.kw},
+          {1, s.oh, s.ow},
+          {1, s.stride_h, s.stride_w},
+          {0, s.pad_h, s.pad_w},
+          {1, s.dil_h, s.dil_w},
+          s.groups};
+}
+
 template<class T>
 void test_conv2d(const ConvShape& s) {
-  const ConvCase<T> t({s.n,
-                       s.c_in,
-                       {1, s.h, s.w},
-                       s.c_out,
-                       {1, s.kh, s.kw},
-                       {1, s.oh, s.ow},
-                       {1, s.stride_h, s.stride_w},
-                       {0, s.pad_h, s.pad_w},
-                       {1, s.dil_h, s.dil_w},
-                       s.groups});
+  const ConvCase<T> t(with_depth(s));
   const double taps = double(s.kh * s.kw) / double(s.groups);
   t.check("forward", t.y, s.c_in * taps,
           [&](T* y) { conv2d_forward<T>(s, t.x.data(), t.w.data(), t.bias_data(), y); });
@@ -307,6 +312,57 @@ void test_convs(int rounds) {
   }
 }
 
+// Winograd's way, also where the direct one is faster.
+void test_winograd(const ConvShape& s) {
+  const ConvCase<float> t(with_depth(s));
+  const double taps = 9.0 / double(s.groups);
+  bool finite = true;
+  t.check("Winograd forward", t.y, s.c_in * taps, [&](float* y) {
+    finite &= winograd_forward(s, t.x.data(), t.w.data(), t.bias_data(), y);
+  });
+  t.check("Winograd backward input", t.dx, s.c_out * taps,
+          [&](float* dx) { finite &= winograd_backward_input(s, t.dy.data(), t.w.data(), dx); });
+  t.check("Winograd backward weight", t.dw, double(s.n * s.oh * s.ow),
+          [&](float* dw) { finite &= winograd_backward_weight(s, t.x.data(), t.dy.data(), dw); });
+  CHECK(finite, "Winograd: finite results are called infinite");
+}
+
+// An infinity, or a number that overflows on the way, spoils no more than in a plain sum.
+void test_winograd_infinity(float bad) {
+  const ConvShape s{2, 32, 12, 12, 32, 3, 3, 12, 12, 1, 1, 1, 1, 1, 1, 1};
+  ConvCase<float> t(with_depth(s));
+  std::vector<float> y(t.dy.size()), dx(t.x.size()), dw(t.w.size());
+  t.x[70] = t.dy[70] = bad; // row 5, column 10 of the first image and channel
+  CHECK(!winograd_forward(s, t.x.data(), t.w.data(), nullptr, y.data()), "lost in y");
+  CHECK(!winograd_backward_input(s, t.dy.data(), t.w.data(), dx.data()), "lost in dx");
+  CHECK(!winograd_backward_weight(s, t.x.data(), t.dy.data(), dw.data()), "lost in dw");
+  conv2d_forward(s, t.x.data(), t.w.data(), (const float*)nullptr, y.data());
+  conv2d_backward_input(s, t.dy.data(), t.w.data(), dx.data());
+  for (int64_t i = 0; i < 144 * 32; i++) {
+    const bool meets = std::abs(i % 144 / 12 - 5) <= 1 && std::abs(i % 12 - 10) <= 1;
+    const bool finite = std::isfinite(bad) || !meets;
+    CHECK(std::isfinite(y[i]) == finite, "y %ld is %g", i, y[i]);
+    CHECK(std::isfinite(dx[i]) == finite, "dx %ld is %g", i, dx[i]);
+  }
+}
+
+void test_winograds(int rounds) {
+  for (int r = 0; r < rounds; r++) {
+    ConvShape s{};
+    s.groups = r % 5 == 0 ? pick(1, 3) : 1;
+    s.n = pick(1, 4), s.c_in = s.groups * pick(1, 40), s.c_out = s.groups * pick(1, 40);
+    s.kh = s.kw = 3, s.stride_h = s.stride_w = s.dil_h = s.dil_w = 1;
+    s.pad_h = pick(0, 2), s.pad_w = pick(0, 2);
+    s.h = pick(r % 3 ? 1 : 6, 18), s.w = pick(r % 3 ? 1 : 6, 18);
+    s.oh = s.h + 2 * s.pad_h - 2, s.ow = s.w + 2 * s.pad_w - 2;
+    if (s.oh > 0 && s.ow > 0) test_winograd(s);
+  }
+  test_winograd({1, 300, 5, 9, 130, 3, 3, 5, 9, 1, 1, 1, 1, 1, 1, 1}); // channels in parts
+  test_winograd({40, 9, 4, 4, 100, 3, 3, 4, 4, 1, 1, 1, 1, 1, 1, 1});  // images in parts
+  for (float bad : {float(INFINITY), -float(INFINITY), float(NAN), 3e38f})
+    test_winograd_infinity(bad);
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -328,6 +384,7 @@ int main(int argc, char** argv) {
   test_batched<std::complex<double>>();
   test_convs<float>(rounds);
   test_convs<double>(rounds);
+  test_winograds(rounds / 3);
   std::printf(failures == 0 ? "all passed\n" : "%d failures\n", failures);
   return failures != 0;
 }
