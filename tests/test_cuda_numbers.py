@@ -170,6 +170,7 @@ def by_numpy(f):
 
 
 OTHERS = {  # rows that Python has under another name, or that only derivatives use
+    "cube": lambda x: fb.pow(x, 3),
     "gelu_erf": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "gelu_erf_backward": slope_of(F.gelu),

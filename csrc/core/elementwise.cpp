@@ -106,9 +106,11 @@ Plan plan_of(const ElemRow& row, const Tensor* in) {
 
 void run_plan(const ElemRow& row, const Plan& pl, const Tensor& out, const Tensor* in,
               const double* p, int np) {
-  if (out.device().is_cpu())
-    run_elementwise(pl.kernel, pl.compute, pl.kernel_out, out, in, row.arity, p);
-  else if (out.is_cuda())
+  if (out.device().is_cpu()) {
+    double padded[3] = {}; // kernels read them all
+    std::copy(p, p + np, padded);
+    run_elementwise(pl.kernel, pl.compute, pl.kernel_out, out, in, row.arity, padded);
+  } else if (out.is_cuda())
     cuda::run_formula({row.name, row.formula}, pl.compute, pl.kernel_out, out, in, row.arity, p,
                       np);
 }

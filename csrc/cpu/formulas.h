@@ -55,9 +55,9 @@ FB_INLINE T round_to(T x, double decimals) {
   if constexpr (!is_flt<T>)
     return x;
   else {
-    if (decimals == 0) return rint(x);
-    double ten = pow(10., decimals < 0 ? -decimals : decimals);
-    return decimals < 0 ? T(rint(x / T(ten)) * T(ten)) : T(rint(x * T(ten)) / T(ten));
+    T ten = 1, places = T(decimals < 0 ? -decimals : decimals);
+    for (; places > T(0); places -= T(1)) ten *= T(10);
+    return decimals < 0 ? T(rint(x / ten) * ten) : T(rint(x * ten) / ten);
   }
 }
 template<class T>
@@ -88,6 +88,13 @@ FB_INLINE bool signbit(T x) {
     return x < 0;
   else
     return false;
+}
+template<class T>
+FB_INLINE bool is_zero(T x) {
+  if constexpr (std::is_same_v<T, bool>)
+    return !x;
+  else
+    return x == T(0);
 }
 template<class T>
 FB_INLINE T bit_not(T x) {
@@ -159,14 +166,19 @@ FB_INLINE T shift_left(T a, T b) {
 }
 template<class T>
 FB_INLINE T shift_right(T a, T b) {
+  using U = std::make_unsigned_t<T>;
   constexpr T last = T(sizeof(T) * 8 - 1);
-  return b < T(0) || b > last ? T(a >> last) : T(a >> b);
+  const T by = b < T(0) || b > last ? last : b;
+  if constexpr (sizeof(T) < 8) return T(a >> by);
+  const U sign = a < T(0) ? ~U(0) : U(0); // 64-bit vectors shift only without the sign
+  return T(U(U(a) ^ sign) >> by ^ sign);
 }
 
 // log(x / (1 - x)), x first limited to [eps, 1 - eps] unless eps is negative.
 template<class T>
 FB_INLINE T log_odds(T x, T eps) {
-  if (eps >= T(0)) x = clamp(x, eps, T(1) - eps);
+  const T low = eps >= T(0) ? eps : T(-inf_d), high = eps >= T(0) ? T(1) - eps : T(inf_d);
+  x = clamp(x, low, high);
   return log(x / (T(1) - x));
 }
 template<class T>

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "transpose.h"
+
 namespace flambeau {
 
 void StridedLoop::add(char* data, const Dims& byte_strides) {
@@ -66,10 +68,13 @@ struct Plan {
   const double* p;
   int64_t in_strides[kMaxOperands];
   int64_t out_stride;
+  unsigned scalars = 0, direct = 0; // inputs of one element; those that the kernel reads in place
+  bool plain = false;               // all of them, and the output too
 };
 
 // One run that needs casts or gathers, block by block through buffers in cache.
-void run_buffered(const Plan& pl, char* const* ptr, int64_t n, unsigned scalars, unsigned direct) {
+void run_buffered(const Plan& pl, char* const* ptr, int64_t n) {
+  const unsigned scalars = pl.scalars, direct = pl.direct;
   alignas(64) char buf[kMaxOperands][kBlock * 16];
   int csize = size_of(pl.compute), rsize = size_of(pl.result);
   bool out_direct = pl.out_type == pl.result && pl.out_stride == rsize;
@@ -101,6 +106,75 @@ void run_buffered(const Plan& pl, char* const* ptr, int64_t n, unsigned scalars,
   }
 }
 
+void run_row(const Plan& pl, char* const* ptr, int64_t n) {
+  if (!pl.plain) return run_buffered(pl, ptr, n);
+  const void* src[kMaxOperands];
+  for (int i = 0; i < pl.n_in; ++i) src[i] = ptr[i + 1];
+  pl.kernel(src, ptr[0], n, pl.scalars, pl.p);
+}
+
+void set_ways(Plan& pl, bool single) {
+  for (int i = 0; i < pl.n_in; ++i) {
+    if (pl.in_strides[i] == 0 || single) pl.scalars |= 1u << i;
+    bool dense = pl.in_strides[i] == size_of(pl.compute) || pl.scalars >> i & 1;
+    if (pl.in_types[i] == pl.compute && dense) pl.direct |= 1u << i;
+  }
+  pl.plain = pl.direct == (1u << pl.n_in) - 1 && pl.out_type == pl.result &&
+             (pl.out_stride == size_of(pl.result) || single);
+}
+
+// An input that is dense along another dimension than the output: that dimension, or 0.
+int crossed_dimension(const StridedLoop& loop, const Plan& pl) {
+  if (loop.shape.size() < 2 || loop.shape[0] < 8 || pl.out_stride != size_of(pl.out_type)) return 0;
+  for (int i = 0; i < pl.n_in; ++i) {
+    int64_t size = size_of(pl.in_types[i]), stride = pl.in_strides[i];
+    if (stride == 0 || stride == size || size > 8) continue;
+    int d = dense_dimension(loop, i + 1, size);
+    if (d > 0 && loop.shape[d] >= 8) return d;
+  }
+  return 0;
+}
+
+// Strips of rows along dimension d; inputs that are dense along it are turned, block by block, into
+// buffers in cache, where rows are dense.
+void run_crossed(const StridedLoop& loop, Plan pl, int d) {
+  constexpr int64_t kRows = 16, kWidth = 128;
+  unsigned crossed = 0;
+  for (int i = 0; i < pl.n_in; ++i) {
+    int64_t size = size_of(pl.in_types[i]);
+    if (pl.in_strides[i] == 0 || pl.in_strides[i] == size || loop.strides[i + 1][d] != size)
+      continue;
+    crossed |= 1u << i;
+    pl.in_strides[i] = size;
+  }
+  set_ways(pl, false);
+  loop.run_strips(d, kRows, kGrain, [&](char* const* strip, int64_t rows) {
+    alignas(64) char turned[kMaxOperands][kRows * kWidth * 8];
+    for (int64_t b = 0; b < loop.shape[0]; b += kWidth) {
+      int64_t m = std::min(kWidth, loop.shape[0] - b);
+      for (int i = 0; i < pl.n_in; ++i) {
+        if (!(crossed >> i & 1)) continue;
+        int64_t row = loop.strides[i + 1][0];
+        const char* src = strip[i + 1] + b * row;
+        dispatch_size(size_of(pl.in_types[i]), [&](auto tag) {
+          using T = typename decltype(tag)::type;
+          transpose_tiles(reinterpret_cast<T*>(turned[i]), kWidth * int64_t(sizeof(T)),
+                          reinterpret_cast<const T*>(src), row, m, rows);
+        });
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        char* ptr[kMaxOperands];
+        ptr[0] = strip[0] + r * loop.strides[0][d] + b * pl.out_stride;
+        for (int i = 0; i < pl.n_in; ++i)
+          ptr[i + 1] = crossed >> i & 1
+                           ? turned[i] + r * kWidth * size_of(pl.in_types[i])
+                           : strip[i + 1] + r * loop.strides[i + 1][d] + b * pl.in_strides[i];
+        run_row(pl, ptr, m);
+      }
+    }
+  });
+}
+
 } // namespace
 
 void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tensor& out,
@@ -128,22 +202,12 @@ void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tenso
   for (int i = 0; i < n_in; ++i) loop.add(in[i].bytes(), expanded_bytes(in[i], out.shape()));
   loop.prepare(out.shape());
   int64_t n0 = loop.inner();
-  unsigned scalars = 0, direct = 0;
-  for (int i = 0; i < n_in; ++i) {
-    pl.in_strides[i] = loop.shape.empty() ? 0 : loop.strides[i + 1][0];
-    if (pl.in_strides[i] == 0 || n0 == 1) scalars |= 1u << i;
-    if (in[i].dtype() == compute && (pl.in_strides[i] == size_of(compute) || scalars >> i & 1))
-      direct |= 1u << i;
-  }
+  for (int i = 0; i < n_in; ++i) pl.in_strides[i] = loop.shape.empty() ? 0 : loop.strides[i + 1][0];
   pl.out_stride = loop.shape.empty() ? size_of(out.dtype()) : loop.strides[0][0];
-  bool plain = direct == (1u << n_in) - 1 && out.dtype() == result &&
-               (pl.out_stride == size_of(result) || n0 == 1);
-  loop.run(kGrain, [&](char* const* ptr, int64_t n) {
-    if (!plain) return run_buffered(pl, ptr, n, scalars, direct);
-    const void* src[kMaxOperands];
-    for (int i = 0; i < n_in; ++i) src[i] = ptr[i + 1];
-    kernel(src, ptr[0], n, scalars, p);
-  });
+  int d = crossed_dimension(loop, pl);
+  if (d > 0) return run_crossed(loop, pl, d);
+  set_ways(pl, n0 == 1);
+  loop.run(kGrain, [&](char* const* ptr, int64_t n) { run_row(pl, ptr, n); });
 }
 
 } // namespace flambeau

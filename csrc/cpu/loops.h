@@ -1,5 +1,7 @@
 // Loops over strided operands: coalescing, one-dimensional runs, and buffered casts.
 #pragma once
+#include <algorithm>
+
 #include "../core/tensor.h"
 #include "parallel.h"
 
@@ -32,7 +34,10 @@ struct StridedLoop {
   // f(pointers, inner_n) for each run, in parallel over `grain` elements.
   template<class F>
   void run(int64_t grain, F&& f) const;
-  void pointers(int64_t outer, char** p) const;
+  // f(pointers, rows) for strips of up to `height` indices of dimension d (not the innermost)
+  // beside the whole innermost dimension.
+  template<class F>
+  void run_strips(int d, int64_t height, int64_t grain, F&& f) const;
 };
 
 // Strides of `t`, in bytes, as if expanded to `shape`.
@@ -77,6 +82,26 @@ void StridedLoop::run(int64_t grain, F&& f) const {
         for (int i = 0; i < ops; ++i) p[i] -= strides[i][d] * shape[d];
         at[d] = 0;
       }
+    }
+  });
+}
+
+template<class F>
+void StridedLoop::run_strips(int d, int64_t height, int64_t grain, F&& f) const {
+  if (numel == 0) return;
+  int64_t strips = (shape[d] + height - 1) / height, total = numel / inner() / shape[d] * strips;
+  int64_t each = std::max<int64_t>(1, grain / (inner() * std::min(height, shape[d])));
+  parallel_for(total, each, [&](int64_t b, int64_t e) {
+    for (int64_t s = b; s < e; ++s) {
+      int64_t first = s % strips * height, rest = s / strips;
+      char* p[kMaxOperands];
+      for (int i = 0; i < ops; ++i) p[i] = base[i] + first * strides[i][d];
+      for (int k = 1; k < shape.size(); ++k) {
+        if (k == d) continue;
+        for (int i = 0; i < ops; ++i) p[i] += rest % shape[k] * strides[i][k];
+        rest /= shape[k];
+      }
+      f(p, std::min(height, shape[d] - first));
     }
   });
 }

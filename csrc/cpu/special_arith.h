@@ -20,7 +20,7 @@ FB_MATH T fmod(T a, T b) {
 template<class T>
 FB_MATH T remainder(T a, T b) {
   const T r = fmod(a, b);
-  return r != T(0) && ((b < T(0)) != (r < T(0))) ? T(r + b) : r;
+  return (r != T(0)) & ((b < T(0)) != (r < T(0))) ? T(r + b) : r;
 }
 
 // Python's //. Floats go through fmod, so that floor_divide(a, b) b + remainder(a, b) is a.
@@ -35,13 +35,11 @@ FB_MATH T floor_divide(T a, T b) {
     const T q = T(a / b), r = T(a % b);
     return r != T(0) && ((b < T(0)) != (r < T(0))) ? T(q - 1) : q;
   } else {
-    if (b == T(0)) return a / b;
-    const T r = fmod(a, b);
-    T q = (a - r) / b;
-    if (r != T(0) && ((b < T(0)) != (r < T(0)))) q -= T(1);
-    if (q == T(0)) return copysign(T(0), a / b);
-    const T f = std::floor(q);
-    return q - f > T(0.5) ? f + T(1) : f;
+    const T r = fmod(a, b), whole = (a - r) / b;
+    const T q = whole - ((r != T(0)) & ((b < T(0)) != (r < T(0))) ? T(1) : T(0));
+    const T f = std::floor(q), near = q - f > T(0.5) ? f + T(1) : f;
+    const T y = q == T(0) ? copysign(T(0), a / b) : near;
+    return b == T(0) ? a / b : y;
   }
 }
 

@@ -3,7 +3,7 @@
 // Compile the loops with -O3 -fno-math-errno -fno-trapping-math (never -ffast-math). Functions are
 // branch-free and stay within 2 ulp on the whole range (infinities, NaN, -0 and denormals
 // included). sin, cos, tan are vector functions of vecmath_trig.cpp and its instruction-set copies;
-// double pow, erf, erfc are the C library's.
+// without FMA double pow is the C library's.
 #pragma once
 #include "vecmath_complex.h"
 #include "vecmath_core.h"

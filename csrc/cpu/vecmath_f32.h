@@ -143,8 +143,14 @@ FB_MATH float scale(float p, int32_t n) {
   return p * pow2_of(h) * pow2_of(n - h);
 }
 FB_MATH float exp(float x) {
-  const ExpParts e = exp_parts(clamp_keep_nan(x, -104.0f, 89.0f));
-  return scale(1.0f + fmadd(e.r * e.r, exp_tail(e.r), e.r), e.n);
+  constexpr float round = round_f + 254.0f; // leaves n + 2 * 127 in the low bits
+  x = x < -104.0f ? -104.0f : x;
+  float t = fmadd(x, 0x1.715476p0f, round);
+  t = t > round + 129.0f ? round + 129.0f : t;
+  const float n = t - round, r = fmadd(n, -0x1.7f7d1cp-20f, fmadd(n, -0x1.62e400p-1f, x));
+  const int32_t m = bits(t), h = m >> 1; // as in scale(): two factors of 2^n
+  return (1.0f + fmadd(r * r, exp_tail(r), r)) * from_bits(int32_t(uint32_t(h) << 23)) *
+         from_bits(int32_t(uint32_t(m - h) << 23));
 }
 FB_MATH float exp2(float x) {
   x = clamp_keep_nan(x, -151.0f, 129.0f);
@@ -342,15 +348,47 @@ FB_MATH float erfc(float x) {
   return float(x < 0.0f ? 2.0 - y : y);
 }
 
-// ---- remainder, distance, neighbour ----
-// a - trunc(a/b) b. With |a/b| < 2^28 the double product and difference are exact for floats.
-FB_MATH float fmod(float a, float b) {
-  const double x = abs(a), y = abs(b), q = x / y;
-  if (!(q < 0x1p28) || y == inf_d) return __builtin_fmodf(a, b);
-  double r = x - double(int32_t(q)) * y;
-  r = r < 0.0 ? r + y : r;
-  return copysign(float(r), a);
+// ---- the normal distribution's tail, for gelu ----
+// e^-(x^2/2) times 2^64: the last of the products that follow takes the power back, so that what
+// lies below the normal range is rounded once. |x| <= 14.3.
+FB_MATH float gauss(float x) {
+#ifdef FB_HAVE_FMA
+  const float s = x * x, low = std::fma(x, x, -s);
+#else
+  const float h = from_bits(bits(x) & ~0xfff), s = h * h, low = (x - h) * (x + h);
+#endif
+  constexpr float round = round_f + 191.0f; // leaves n + 64 + 127 in the low bits
+  const float t = fmadd(s, -0x1.715476p-1f, round), n = t - round;
+  // twice the exponent's rest
+  const float r = fmadd(n, -0x1.7f7d1cp-19f, fmadd(n, -0x1.62e400p0f, -s)) - low;
+  const float p =
+      horner(r, 0x1.6afd3cp-16f, 0x1.12448ap-12f, 0x1.555826p-9f, 0x1.555482p-6f, 0x1.fffffcp-4f);
+  return fmadd(r * r, p, fmadd(r, 0.5f, 1.0f)) * from_bits(int32_t(uint32_t(bits(t)) << 23));
 }
+// Q(a) / e^(-a^2/2) / 2^64, Q the upper tail of the normal distribution, for a in [0, 14.3].
+FB_MATH float tail_ratio(float a) {
+  const float q = 1.0f / fmadd(a, 0.3f, 1.0f);
+  return q * horner(q, -0x1.51d696p-70f, 0x1.cc74dcp-68f, -0x1.d348b2p-67f, 0x1.88a3a8p-67f,
+                    -0x1.45154ep-68f, 0x1.89b9dcp-68f, 0x1.4121cep-68f, 0x1.c38372p-68f,
+                    0x1.e9c47cp-68f, 0x1.ea3c92p-68f);
+}
+// min(|x|, 14.3) as whole numbers compare, which costs one operation.
+FB_MATH float tail_place(float x) {
+  const int32_t a = bits(abs(x)), most = 0x4164cccd;
+  return from_bits(a < most ? a : most);
+}
+// x Phi(x) = max(x, 0) - |x| Q(|x|); NaN comes back by the first term, for -inf as inf * 0.
+FB_MATH float gelu(float x) {
+  const float a = tail_place(x);
+  return fmadd(x, x > 0.0f ? 1.0f : 0.0f, -(a * gauss(a) * tail_ratio(a)));
+}
+FB_MATH float gelu_grad(float x) {
+  const float a = tail_place(x);
+  const float u = gauss(a) * fmadd(a, -0x1.988454p-66f, tail_ratio(a));
+  return x > 0.0f ? 1.0f - u : u + 0.0f * x;
+}
+
+// ---- distance, neighbour ----
 FB_MATH float hypot(float a, float b) {
   const double x = a, y = b;
   const bool inf = abs(a) == inf_f || abs(b) == inf_f;

@@ -253,13 +253,137 @@ FB_MATH double atanh(double x) {
   const double a = abs(x);
   return copysign(0.5 * log1p(2.0 * a / (1.0 - a)), x);
 }
-FB_MATH double erf(double x) { return __builtin_erf(x); }
-FB_MATH double erfc(double x) { return __builtin_erfc(x); }
+namespace detail {
+// (1 + 2a) e^(a^2) erfc(a) by t = (a - 4) / (a + 4), for a in [0, 27.4].
+FB_MATH double erfc_poly(double t) {
+  return horner(
+      t, -0x1.eb839cbbf951fp-30, -0x1.d3ad0fbaf9f73p-27, -0x1.0d18f15e73c96p-27,
+      0x1.ee3c5d60fb66bp-24, 0x1.0dc84c07b9af7p-24, -0x1.c01f132e656e1p-21, 0x1.43990b5550f53p-22,
+      0x1.7fb166028df64p-18, -0x1.78a50f8f827f3p-17, -0x1.9969e2899b3bbp-16, 0x1.3be0bd8948799p-13,
+      -0x1.a1de85ed3b01dp-13, -0x1.8d4a9ea7b9e59p-11, 0x1.49c671983d28fp-8, -0x1.09623881f33d9p-6,
+      0x1.3079edf9d7239p-5, -0x1.0fb06dfe50df3p-4, 0x1.7fee004df8090p-4, -0x1.9ddb23c3e8fb6p-4,
+      0x1.16ecefcfa5f87p-4, 0x1.f7f5df66fd7d8p-7, -0x1.1df1ad154a29bp-3, 0x1.3ba5916e9fd7fp+0);
+}
+FB_MATH double erfc_ratio(double a) {
+  const double p = erfc_poly((a - 4.0) / (a + 4.0));
+  const double v = fmadd(2.0, a, 1.0), v_lo = fmadd(2.0, a, 1.0 - v), inv = 1.0 / v, q = p * inv;
+  return q + (fmadd(-q, v, p) - q * v_lo) * inv;
+}
+// x^2 in two parts.
+struct Square {
+  double hi, lo;
+};
+FB_MATH Square square_of(double x) {
+#ifdef FB_HAVE_FMA
+  const double s = x * x;
+  return {s, std::fma(x, x, -s)};
+#else
+  const double h = from_bits(bits(x) & ~int64_t(0x7ffffff));
+  return {h * h, (x - h) * (x + h)};
+#endif
+}
+FB_MATH double erfc_positive(double a) { // a in [0, 27.4]
+  const Square s = square_of(a);
+  const ExpParts e = exp_parts(-s.hi);
+  const double q = erfc_ratio(a);
+  return scale(fmadd(q, expm1_poly(e.r - s.lo), q), e.n);
+}
+FB_MATH double erf_near(double x) { // |x| < 1
+  const double z = x * x;
+  const double p = horner(z, -0x1.a92ec6bee4b5ap-31, 0x1.d63b210eebaaap-27, -0x1.5be487d75ca8cp-23,
+                          0x1.b979a0646610ap-20, -0x1.f4c9983d8bb9dp-17, 0x1.f9a2ad06734efp-14,
+                          -0x1.c02daf90eb4bcp-11, 0x1.565bccf3b45abp-8, -0x1.b82ce311c5ec3p-6,
+                          0x1.ce2f21a03fc83p-4, -0x1.812746b03799cp-2, 0x1.06eba8214db68p-3);
+  return fmadd(x, p, x);
+}
+} // namespace detail
+
+FB_MATH double erfc(double x) {
+  const double a = abs(x), y = detail::erfc_positive(a > 27.4 ? 27.4 : a);
+  const double far = x < 0.0 ? 2.0 - y : y;
+  return a < 0.5 ? 1.0 - detail::erf_near(x) : far;
+}
+FB_MATH double erf(double x) {
+  const double a = abs(x), b = a > 6.0 ? 6.0 : a; // where 1 - erf needs few digits
+  const double u = b + 4.0, v = fmadd(2.0, b, 1.0), inv = 1.0 / (u * v);
+  const detail::ExpParts e = detail::exp_parts(-b * b);
+  const double p = detail::erfc_poly((b - 4.0) * (v * inv)) * (u * inv) * pow2_of(e.n);
+  const double far = 1.0 - fmadd(p, detail::expm1_poly(e.r), p);
+  return a < 1.0 ? detail::erf_near(x) : copysign(far, x);
+}
+
+#ifdef FB_HAVE_FMA
+namespace detail {
+struct Pair {
+  double hi, lo;
+};
+// log(x) of a positive normal x in two parts, relative error 2^-66: log m = 2 atanh(s),
+// s = (m - 1) / (m + 1), where s, s^2 / 3 and their product keep two parts.
+FB_MATH Pair log_pair(double x, double down) {
+  constexpr uint64_t one = 0x3ff0000000000000u, half_root = 0x3fe6a09e667f3bcdu;
+  const uint64_t t = uint64_t(bits(x)) + (one - half_root);
+  const double e = from_bits(int64_t((t >> 52) | 0x4330000000000000u)) - (0x1p52 + 1023.0) - down;
+  const double m = from_bits(int64_t((t & 0x000fffffffffffffu) + half_root));
+  const double f = m - 1.0, d = m + 1.0, d_lo = m - (d - 1.0), inv = 1.0 / d;
+  const double s = f * inv, s_lo = (std::fma(-s, d, f) - s * d_lo) * inv;
+  const double z = s * s, z_lo = std::fma(s, s, -z) + 2.0 * s * s_lo;
+  const double u = z * horner(z, 0x1.087c332233f11p-4, 0x1.10185f1569eb0p-4, 0x1.3b18bb72058d5p-4,
+                              0x1.745d09e6f9292p-4, 0x1.c71c71d7f8362p-4, 0x1.249249248e4dep-3,
+                              0x1.999999999999fp-3);
+  constexpr double third = 0x1.5555555555555p-2, third_lo = 0x1.5555555555555p-56;
+  const double c = third + u, c_lo = (third - c) + u + third_lo;
+  const double w = z * c, w_lo = std::fma(z, c, -w) + std::fma(z, c_lo, z_lo * c);
+  // s + s w
+  const double v = s * w, v_lo = std::fma(s, w, -v) + std::fma(s, w_lo, s_lo * w);
+  const double h = s + v, h_lo = (s - h) + v + (v_lo + s_lo);
+  // + e ln 2
+  constexpr double ln2 = 0x1.62e42fefa3800p-1, ln2_rest = 0x1.ef35793c76730p-45;
+  const double el = e * ln2, hi = std::fma(2.0, h, el);
+  const double lo = (el - hi) + 2.0 * h + (2.0 * h_lo + e * ln2_rest);
+  const double r = hi + lo;
+  return {r, (hi - r) + lo};
+}
+} // namespace detail
+
+FB_MATH double pow(double x, double y) {
+  const double ax = abs(x), ay = abs(y);
+  const bool tiny = ax < 0x1p-1022;
+  const double safe = (ax == 0.0) | (ax == inf_d) ? 1.0 : ax;
+  const detail::Pair l =
+      detail::log_pair(tiny & (ax != 0.0) ? safe * 0x1p54 : safe, tiny & (ax != 0.0) ? 54.0 : 0.0);
+  const double yc = ay > 0x1p64 ? copysign(0x1p64, y) : y; // the product stays finite
+  const double high = yc * l.hi, low = std::fma(yc, l.hi, -high) + yc * l.lo;
+  const double h = clamp_keep_nan(high, -800.0, 800.0);
+  const double n = round_small(h * detail::log2e);
+  const double r =
+      std::fma(n, -detail::ln2_lo, std::fma(n, -detail::ln2_hi, h)) + (h == high ? low : 0.0);
+  double v = detail::scale(1.0 + detail::expm1_poly(r), n);
+  // Beyond 2^53 all numbers are even.
+  const double c = ay < 0x1p60 ? ay : 0x1p60, half = 0.5 * c;
+  const double broken = c - std::floor(c), odd = half - std::floor(half);
+  const double undefined = x < 0.0 ? broken : 0.0;
+  v = undefined > 0.0 ? nan_d : v;
+  const bool up = y > 0.0;
+  v = ax == 0.0 ? (up ? 0.0 : inf_d) : v;
+  v = ax == inf_d ? (up ? inf_d : 0.0) : v;
+  v = odd == 0.5 ? copysign(v, x) : v;
+  v = (ax == 1.0) & (ay == inf_d) ? 1.0 : v;
+  v = (ax != ax) | (ay != ay) ? x + y : v;
+  return (x == 1.0) | (y == 0.0) ? 1.0 : v;
+}
+#else
 FB_MATH double pow(double x, double y) { return __builtin_pow(x, y); }
+#endif
+
 FB_MATH double sqrt(double x) { return __builtin_sqrt(x); }
 FB_MATH double rsqrt(double x) { return 1.0 / __builtin_sqrt(x); }
-FB_MATH double fmod(double a, double b) { return __builtin_fmod(a, b); }
-FB_MATH double hypot(double a, double b) { return __builtin_hypot(a, b); }
+FB_MATH double hypot(double a, double b) {
+  const double x = abs(a), y = abs(b), high = x > y ? x : y;
+  const double up = high < 0x1p-500 ? 0x1p600 : 1.0, s = high > 0x1p500 ? 0x1p-600 : up;
+  const double down = high < 0x1p-500 ? 0x1p-600 : 1.0, back = high > 0x1p500 ? 0x1p600 : down;
+  const double u = x * s, v = y * s, r = __builtin_sqrt(fmadd(u, u, v * v)) * back;
+  return (x == inf_d) | (y == inf_d) ? inf_d : r;
+}
 FB_MATH double nextafter(double a, double b) { return __builtin_nextafter(a, b); }
 inline double log_gamma(double x) { // std::lgamma writes the sign to a global
   int sign;

@@ -3,7 +3,7 @@
 
 // clang-format off
 #define FB_UNARY_ACTIVATION(X)                                                                    \
-  X(relu, "", Same, kReal, Out, x != x ? x : (x > T(0) ? x : T(0)), threshold_backward(g, Y()),   \
+  X(relu, "", Same, kReal, Out, x <= T(0) ? T(0) : x, threshold_backward(g, Y()),                 \
     "max(x, 0).")                                                                                 \
   X(relu6, "", Same, kReal, In, math::clamp(x, T(0), T(6)), g * within(IN(), 0, 6, true),         \
     "min(max(x, 0), 6).")                                                                         \
@@ -41,6 +41,12 @@
     g * greater_mask(IN(), p[0]), "x where x > threshold, else value.")                           \
   X(clamp_scalar, "Scalar min, Scalar max", Same, kReal, In, math::clamp(x, P(0), P(1)),          \
     g * within(IN(), p[0], p[1], false), "x limited to [min, max].")                              \
+  X(logit_eps, "Scalar eps", Float, kFlt, In, math::log_odds(x, P(0)), logit_vjp(g, IN(), p[0]),  \
+    "log(x / (1 - x)), x first limited to [eps, 1 - eps] unless eps is negative.")                \
+  X(nan_to_num_to,                                                                                \
+    "Scalar nan, Scalar posinf, Scalar neginf", Same, kRealBool, In,                              \
+    math::finite_number(x, P(0), P(1), P(2)), g * isfinite_mask(IN()),                            \
+    "NaN and infinities replaced by numbers.")                                                    \
   X(within_open, "Scalar low, Scalar high", Same, kReal, None, T(x > P(0) && x < P(1)),           \
     Tensor(), "1 where low < x < high, else 0.")                                                  \
   X(within_closed, "Scalar low, Scalar high", Same, kReal, None, T(x >= P(0) && x <= P(1)),       \

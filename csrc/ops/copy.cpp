@@ -3,6 +3,7 @@
 
 #include "../core/elementwise.h"
 #include "../core/registry.h"
+#include "../cpu/transpose.h"
 #include "../cuda/elementwise.h"
 #include "ops.h"
 
@@ -12,34 +13,17 @@ Dims result_strides_of(const Tensor& t) { return result_strides(t.shape(), &t, 1
 
 namespace {
 
-// A plane whose inner loops run along different dimensions in source and target is copied in
+// Where source and target are dense along different dimensions, planes of the two are copied in
 // tiles, so that both sides use whole cache lines.
-template<class T>
-void copy_tiled(char* dst, const char* src, const int64_t* n, const int64_t* ds,
-                const int64_t* ss) {
-  constexpr int64_t kTile = 32;
-  for (int64_t j0 = 0; j0 < n[1]; j0 += kTile) {
-    int64_t j1 = std::min(n[1], j0 + kTile);
-    for (int64_t i0 = 0; i0 < n[0]; i0 += kTile) {
-      int64_t i1 = std::min(n[0], i0 + kTile);
-      for (int64_t j = j0; j < j1; ++j)
-        for (int64_t i = i0; i < i1; ++i)
-          *reinterpret_cast<T*>(dst + i * ds[0] + j * ds[1]) =
-              *reinterpret_cast<const T*>(src + i * ss[0] + j * ss[1]);
-    }
-  }
-}
-
 bool copy_planes(const StridedLoop& l, int size) {
-  if (l.shape.size() != 2 || l.strides[0][0] != size || l.strides[1][1] != size) return false;
-  if (l.shape[0] < 8 || l.shape[1] < 8) return false;
+  if (l.shape.size() < 2 || l.strides[0][0] != size || l.shape[0] < 2) return false;
+  int d = dense_dimension(l, 1, size);
+  if (d < 1 || l.shape[d] < 2) return false;
   dispatch_size(size, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    parallel_for(l.shape[1], std::max<int64_t>(32, 65536 / l.shape[0]), [&](int64_t b, int64_t e) {
-      int64_t n[2] = {l.shape[0], e - b};
-      int64_t ds[2] = {l.strides[0][0], l.strides[0][1]},
-              ss[2] = {l.strides[1][0], l.strides[1][1]};
-      copy_tiled<T>(l.base[0] + b * ds[1], l.base[1] + b * ss[1], n, ds, ss);
+    l.run_strips(d, 64, 65536, [&](char* const* p, int64_t rows) {
+      transpose_tiles(reinterpret_cast<T*>(p[0]), l.strides[0][d], reinterpret_cast<const T*>(p[1]),
+                      l.strides[1][0], l.shape[0], rows);
     });
   });
   return true;

@@ -2,6 +2,7 @@
 #include "../core/elementwise.h"
 
 #include <cmath>
+#include <limits>
 
 #include "../core/registry.h"
 #include "../cpu/elementwise_tables.h"
@@ -104,6 +105,13 @@ Tensor gelu_tanh_curve(const Tensor& x) {
   Tensor du = (x * x * (3 * kCubic) + 1.) * kTanhGelu, d2u = x * (6 * kCubic * kTanhGelu);
   return q * du + x * (q * d2u - t * q * du * du * 2.) * 0.5;
 }
+
+Tensor logit_vjp(const Tensor& g, const Tensor& x, double eps) {
+  Tensor d = g / (x * (1. - x));
+  if (eps < 0) return d;
+  return where(logical_and(ge(x, number(eps)), le(x, number(1 - eps))), d, zeros_like(d));
+}
+Tensor isfinite_mask(const Tensor& x) { return to_dtype(isfinite(x), x.dtype()); }
 
 // The derivative columns become functions of the saved values.
 FB_UNARY_MATH(FB_VJP1)
@@ -238,11 +246,42 @@ Value call_pow(Args& a) {
   Tensor x = a.tensor(0), e = a.tensor(1);
   if (e.impl()->weak && is_integral(x.dtype()) && is_integral(e.dtype()))
     FB_CHECK(item(e).f >= 0, "Integers to negative integer powers are not allowed.");
-  if (e.impl()->weak && item(e).f == 2 && !a.out.defined() && x.dtype() != DType::Bool &&
-      category_keeps(x.dtype(), e.dtype()))
-    return square(x);
+  if (e.impl()->weak && !a.out.defined() && x.dtype() != DType::Bool &&
+      category_keeps(x.dtype(), e.dtype())) { // the powers that cost less than a power
+    double n = item(e).f;
+    if (n == 2) return square(x);
+    if (n == 3 && !is_complex(x.dtype())) return cube(x);
+    if (is_float(x.dtype())) {
+      if (n == 0.5) return sqrt(x);
+      if (n == -0.5) return rsqrt(x);
+      if (n == -1) return reciprocal(x);
+    }
+  }
   return call_binary(binary_rows[k_pow], x, e, a);
 }
+Value call_activation(Activation which, const Tensor& x, const double* p, int np, Args& a) {
+  const ElemRow& row = activation_rows[which];
+  if (a.out.defined()) return elementwise_into(row, &x, p, np, a.out, a.inplace);
+  return elementwise(row, &x, p, np);
+}
+double largest(DType t) {
+  return t == DType::F64    ? std::numeric_limits<double>::max()
+         : t == DType::F16  ? 65504.
+         : t == DType::BF16 ? 3.3895313892515355e38
+                            : double(std::numeric_limits<float>::max());
+}
+Value call_nan_to_num(Args& a) {
+  Tensor x = a.tensor(0);
+  double top = largest(real_of(x.dtype()));
+  double p[3] = {a.given(1) ? a.real(1) : 0, a.given(2) ? a.real(2) : top,
+                 a.given(3) ? a.real(3) : -top};
+  if (is_complex(x.dtype())) {
+    Tensor parts = view_as_real(x);
+    return view_as_complex(elementwise(activation_rows[k_nan_to_num_to], &parts, p, 3));
+  }
+  return call_activation(k_nan_to_num_to, x, p, 3, a);
+}
+
 Value call_clamp(Args& a) {
   Tensor x = a.tensor(0), lo = a.tensor(1), hi = a.tensor(2);
   FB_CHECK(lo.defined() || hi.defined(),
@@ -258,11 +297,8 @@ Value call_clamp(Args& a) {
                    hi.defined() ? item(hi).f
                    : wide       ? 9.2e18
                                 : INFINITY};
-    const ElemRow& row = activation_rows[k_clamp_scalar];
-    if (!wide || (std::fabs(p[0]) < 4e15 && std::fabs(p[1]) < 4e15)) {
-      if (a.out.defined()) return elementwise_into(row, &x, p, 2, a.out, a.inplace);
-      return elementwise(row, &x, p, 2);
-    }
+    if (!wide || (std::fabs(p[0]) < 4e15 && std::fabs(p[1]) < 4e15))
+      return call_activation(k_clamp_scalar, x, p, 2, a);
   }
   FB_CHECK(!is_complex(x.dtype()), "clamp is not supported for complex types");
   Tensor r = clamp(x, lo, hi);
@@ -275,27 +311,24 @@ Value call_clamp(Args& a) {
 }
 Value call_elu(Args& a, double alpha, double scale, double input_scale) {
   double p[3] = {alpha, scale, input_scale};
-  Tensor x = a.tensor(0);
-  const ElemRow& row = activation_rows[k_elu];
-  if (a.out.defined()) return elementwise_into(row, &x, p, 3, a.out, a.inplace);
-  return elementwise(row, &x, p, 3);
+  return call_activation(k_elu, a.tensor(0), p, 3, a);
 }
 Value call_gelu(Args& a) {
   const std::string& how = a.text(1);
   FB_CHECK(how == "none" || how == "tanh",
            "approximate argument must be either none or tanh, but got '", how, "'");
-  const ElemRow& row = activation_rows[how == "none" ? k_gelu_erf : k_gelu_tanh];
-  Tensor x = a.tensor(0);
-  if (a.out.defined()) return elementwise_into(row, &x, nullptr, 0, a.out, a.inplace);
-  return elementwise(row, &x);
+  return call_activation(how == "none" ? k_gelu_erf : k_gelu_tanh, a.tensor(0), nullptr, 0, a);
 }
 
-const char* const kInternal[] = {"larger",
+const char* const kInternal[] = {"cube",
+                                 "larger",
                                  "within_open",
                                  "within_closed",
                                  "slope",
                                  "greater_mask",
                                  "clamp_scalar",
+                                 "logit_eps",
+                                 "nan_to_num_to",
                                  "threshold_backward",
                                  "sigmoid_backward",
                                  "tanh_backward",
@@ -342,6 +375,15 @@ Register special({
      [](Args& a) { return call_scaled(a, k_sub); }, "input - alpha * other."},
     {"subtract(Operand input, Operand other, *, Scalar alpha=1) -> Tensor", kAllForms,
      [](Args& a) { return call_scaled(a, k_sub); }, "input - alpha * other."},
+    {"logit(Tensor input, float? eps=None) -> Tensor", kAllForms,
+     [](Args& a) -> Value {
+       double p[1] = {a.given(1) ? a.real(1) : -1};
+       return call_activation(k_logit_eps, a.tensor(0), p, 1, a);
+     },
+     "log(x / (1 - x)), x first limited to [eps, 1 - eps] when eps is given."},
+    {"nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
+     kAllForms, call_nan_to_num,
+     "NaN becomes nan (0), infinities the largest numbers or those given."},
     {"div(Operand input, Operand other, *, str? rounding_mode=None) -> Tensor", kAllForms, call_div,
      "Quotient; rounding_mode 'trunc' or 'floor' rounds it."},
     {"divide(Operand input, Operand other, *, str? rounding_mode=None) -> Tensor", kAllForms,

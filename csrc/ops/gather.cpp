@@ -1,10 +1,12 @@
 // Elements and slices picked or written by an index along one dimension; masks; where.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "../core/elementwise.h"
 #include "../core/registry.h"
 #include "../cpu/loops.h"
+#include "../cpu/move_tables.h"
 #include "../cuda/elementwise.h"
 #include "../cuda/indexing.h"
 #include "index.h"
@@ -23,23 +25,23 @@ struct Where final : OpOf<Where> {
     return {{s, in[1].dtype(), result_strides(s, in.data(), 3)}};
   }
   void cpu(const Inputs& in, Outputs& out) override {
-    dispatch_size(out[0].itemsize(), [&](auto tag) {
+    StridedLoop l;
+    l.add(out[0].bytes(), expanded_bytes(out[0], out[0].shape()));
+    for (const Tensor& t : in) l.add(t.bytes(), expanded_bytes(t, out[0].shape()));
+    l.prepare(out[0].shape());
+    int64_t st[4] = {}, size = out[0].itemsize();
+    for (int i = 0; i < 4; ++i) st[i] = l.shape.empty() ? 0 : l.strides[i][0];
+    unsigned scalars = (st[2] == 0 ? 1u : 0u) | (st[3] == 0 ? 2u : 0u);
+    if (st[0] == size && st[1] == 1 && (st[2] == size || st[2] == 0) &&
+        (st[3] == size || st[3] == 0)) {
+      Choose choose = move_tables().choose[std::countr_zero(unsigned(size))];
+      return l.run(32768, [&](char* const* p, int64_t n) {
+        choose(reinterpret_cast<const uint8_t*>(p[1]), p[2], p[3], p[0], n, scalars);
+      });
+    }
+    dispatch_size(int(size), [&](auto tag) {
       using T = typename decltype(tag)::type;
-      StridedLoop l;
-      l.add(out[0].bytes(), expanded_bytes(out[0], out[0].shape()));
-      for (const Tensor& t : in) l.add(t.bytes(), expanded_bytes(t, out[0].shape()));
-      l.prepare(out[0].shape());
-      int64_t st[4] = {};
-      for (int i = 0; i < 4; ++i) st[i] = l.shape.empty() ? 0 : l.strides[i][0];
-      bool flat = st[0] == int64_t(sizeof(T)) && st[1] == 1 && st[2] == st[0] && st[3] == st[0];
       l.run(32768, [&](char* const* p, int64_t n) {
-        if (flat) {
-          T* o = reinterpret_cast<T*>(p[0]);
-          auto* c = reinterpret_cast<const uint8_t*>(p[1]);
-          auto *a = reinterpret_cast<const T*>(p[2]), *b = reinterpret_cast<const T*>(p[3]);
-          for (int64_t i = 0; i < n; ++i) o[i] = c[i] ? a[i] : b[i];
-          return;
-        }
         for (int64_t i = 0; i < n; ++i)
           *reinterpret_cast<T*>(p[0] + i * st[0]) =
               *reinterpret_cast<const T*>(p[1][i * st[1]] ? p[2] + i * st[2] : p[3] + i * st[3]);
@@ -91,22 +93,30 @@ cuda::Reach reach_slices(const char* op, const Tensor& near, const Tensor& t, co
   return r;
 }
 
-// Calls f(offset in index, offset in t excluding dim) over the index's positions, in order.
+// Calls f(first position, count, offset in t excluding dim, its step) for runs of positions of the
+// index that lie in one row, for positions [b, e).
 template<class F>
-void each_position(const Dims& shape, const Dims& t_strides, int dim, F&& f) {
-  int64_t n = numel_of(shape), base = 0;
-  Dims at(shape.size(), 0);
-  for (int64_t i = 0; i < n; ++i) {
-    f(i, base);
-    for (int d = shape.size() - 1; d >= 0; --d) {
-      int64_t step = d == dim ? 0 : t_strides[d];
-      base += step;
-      if (++at[d] < shape[d]) break;
-      base -= step * shape[d];
-      at[d] = 0;
+void each_run(const Dims& shape, const Dims& t_strides, int dim, int64_t b, int64_t e, F&& f) {
+  int last = shape.size() - 1;
+  int64_t width = last < 0 ? 1 : shape[last], step = last < 0 || dim == last ? 0 : t_strides[last];
+  while (b < e) {
+    int64_t j = b % width, m = std::min(e - b, width - j), rest = b / width, base = j * step;
+    for (int d = last - 1; d >= 0; --d) {
+      if (d != dim) base += rest % shape[d] * t_strides[d];
+      rest /= shape[d];
     }
+    f(b, m, base, step);
+    b += m;
   }
 }
+
+// The positions before, along and after a dimension, as counts.
+struct Split {
+  int64_t outer = 1, along = 1, inner = 1;
+  Split(const Dims& shape, int dim) {
+    for (int d = 0; d < shape.size(); ++d) (d < dim ? outer : d == dim ? along : inner) *= shape[d];
+  }
+};
 
 int64_t checked(int64_t v, int64_t size, const char* op, int dim) {
   FB_CHECK(v >= 0 && v < size, "index ", v, " is out of bounds for dimension ", dim, " with size ",
@@ -146,10 +156,14 @@ struct Gather final : OpOf<Gather> {
       using T = typename decltype(tag)::type;
       const T* s = t.data<T>();
       T* o = out[0].data<T>();
-      each_position(idx.shape(), t.dim() ? t.strides() : Dims(idx.dim(), 0), dim,
-                    [&](int64_t i, int64_t base) {
-                      o[i] = s[base + checked(v[i], size, "gather", dim) * stride];
-                    });
+      Dims steps = t.dim() ? t.strides() : Dims(idx.dim(), 0);
+      parallel_for(idx.numel(), 16384, [&](int64_t b, int64_t e) {
+        each_run(
+            idx.shape(), steps, dim, b, e, [&](int64_t i, int64_t n, int64_t base, int64_t step) {
+              for (int64_t k = 0; k < n; ++k)
+                o[i + k] = s[base + k * step + checked(v[i + k], size, "gather", dim) * stride];
+            });
+      });
     });
   }
   void cuda(const Inputs& in, Outputs& out) override {
@@ -171,7 +185,7 @@ struct Scatter final : OpOf<Scatter> {
   const char* name() const override { return how == Put::Add ? "scatter_add" : "scatter"; }
   Specs infer(const Inputs& in) override { return {{in[0].shape(), in[0].dtype()}}; }
   void cpu(const Inputs& in, Outputs& out) override {
-    copy_values(out[0], in[0]);
+    if (!out[0].is(in[0])) copy_values(out[0], in[0]);
     Tensor t = out[0], idx = contiguous(in[1]), src = in[2];
     if (src.dim()) src = contiguous(window(src, idx.shape()));
     const int64_t* v = idx.data<int64_t>();
@@ -181,22 +195,37 @@ struct Scatter final : OpOf<Scatter> {
       using T = typename decltype(tag)::type;
       T* o = t.data<T>();
       const T* s = src.data<T>();
-      each_position(idx.shape(), t.dim() ? t.strides() : Dims(idx.dim(), 0), dim,
-                    [&](int64_t i, int64_t base) {
-                      T& to = o[base + checked(v[i], size, name(), dim) * stride];
-                      const T& from = s[one ? 0 : i];
-                      if constexpr (std::is_same_v<T, c64> || std::is_same_v<T, c128>) {
-                        to = how == Put::Add ? to + from : how == Put::Mul ? to * from : from;
-                      } else {
-                        switch (how) {
-                        case Put::Set: to = from; break;
-                        case Put::Add: to = T(to + from); break;
-                        case Put::Mul: to = T(to * from); break;
-                        case Put::Max: to = from != from || from > to ? from : to; break;
-                        case Put::Min: to = from != from || from < to ? from : to; break;
-                        }
-                      }
-                    });
+      Dims steps = t.dim() ? t.strides() : Dims(idx.dim(), 0);
+      auto run_by = [&](int64_t b, int64_t e, auto&& put) {
+        each_run(idx.shape(), steps, dim, b, e,
+                 [&](int64_t i, int64_t n, int64_t base, int64_t step) {
+                   for (int64_t k = 0; k < n; ++k)
+                     put(o[base + k * step + checked(v[i + k], size, name(), dim) * stride],
+                         s[one ? 0 : i + k]);
+                 });
+      };
+      auto run = [&](int64_t b, int64_t e) {
+        if (how == Put::Set) return run_by(b, e, [](T& to, const T& from) { to = from; });
+        if (how == Put::Add) return run_by(b, e, [](T& to, const T& from) { to = T(to + from); });
+        if (how == Put::Mul) return run_by(b, e, [](T& to, const T& from) { to = T(to * from); });
+        if constexpr (!std::is_same_v<T, c64> && !std::is_same_v<T, c128>) {
+          bool most = how == Put::Max;
+          run_by(b, e, [most](T& to, const T& from) {
+            to = from != from || (most ? from > to : from < to) ? from : to;
+          });
+        }
+      };
+      // Only places that differ before or after `dim` are sure to be different places.
+      Split split(idx.shape(), dim);
+      int64_t block = split.along * split.inner;
+      if (split.outer > 1 || split.inner < 64)
+        return parallel_for(split.outer, std::max<int64_t>(1, 16384 / block),
+                            [&](int64_t b, int64_t e) { run(b * block, e * block); });
+      parallel_for(split.inner, std::max<int64_t>(16, 16384 / split.along),
+                   [&](int64_t b, int64_t e) {
+                     for (int64_t k = 0; k < split.along; ++k)
+                       run(k * split.inner + b, k * split.inner + e);
+                   });
     });
   }
   void cuda(const Inputs& in, Outputs& out) override {
@@ -243,12 +272,28 @@ struct IndexSelect final : OpOf<IndexSelect> {
                      dim, " with size ", size);
     const char* s = t.bytes();
     char* o = out[0].bytes();
-    parallel_for(outer * n, std::max<int64_t>(1, 65536 / std::max<int64_t>(inner, 1)),
-                 [&](int64_t b, int64_t e) {
-                   for (int64_t r = b; r < e; ++r)
-                     std::memcpy(o + r * inner, s + (r / n * size + v[r % n]) * inner,
-                                 size_t(inner));
-                 });
+    auto select = [&](auto&& copy) { // copy(row of the output, row of t)
+      parallel_for(outer * n, std::max<int64_t>(1, 65536 / std::max<int64_t>(inner, 1)),
+                   [&](int64_t b, int64_t e) {
+                     for (int64_t r = b, q = b / n, i = b % n; r < e; ++r) {
+                       copy(r, q * size + v[i]);
+                       if (++i == n) ++q, i = 0;
+                     }
+                   });
+    };
+    if (inner == t.itemsize())
+      return dispatch_size(int(inner), [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        auto* to = reinterpret_cast<T*>(o);
+        auto* from = reinterpret_cast<const T*>(s);
+        if (outer > 1) return select([=](int64_t r, int64_t place) { to[r] = from[place]; });
+        parallel_for(n, 16384, [&](int64_t b, int64_t e) {
+          for (int64_t i = b; i < e; ++i) to[i] = from[v[i]];
+        });
+      });
+    select([=](int64_t r, int64_t place) {
+      std::memcpy(o + r * inner, s + place * inner, size_t(inner));
+    });
   }
   void cuda(const Inputs& in, Outputs& out) override {
     cuda::pick(out[0], in[0], in[1], reach_slices("index_select", out[0], in[0], in[1], dim));
@@ -266,7 +311,7 @@ struct IndexPutSlices final : OpOf<IndexPutSlices> {
   const char* name() const override { return add ? "index_add" : "index_copy"; }
   Specs infer(const Inputs& in) override { return {{in[0].shape(), in[0].dtype()}}; }
   void cpu(const Inputs& in, Outputs& out) override {
-    copy_values(out[0], in[0]);
+    if (!out[0].is(in[0])) copy_values(out[0], in[0]);
     Tensor t = out[0], idx = contiguous(in[1]), src = contiguous(in[2]);
     const int64_t* v = idx.data<int64_t>();
     int64_t size = t.dim() ? t.shape()[dim] : 1, n = idx.numel(), inner = 1, outer = 1;
@@ -281,15 +326,26 @@ struct IndexPutSlices final : OpOf<IndexPutSlices> {
       using T = typename decltype(tag)::type;
       T* o = t.data<T>();
       const T* s = src.data<T>();
-      for (int64_t a = 0; a < outer; ++a)
-        for (int64_t i = 0; i < n; ++i) {
-          T* to = o + (a * size + v[i]) * inner;
-          const T* from = s + (a * n + i) * inner;
-          if (add)
-            for (int64_t k = 0; k < inner; ++k) to[k] = T(to[k] + from[k]);
-          else
-            std::copy_n(from, inner, to);
-        }
+      auto put = [&](int64_t a, int64_t i, int64_t b, int64_t e) { // elements [b, e) of a slice
+        T* to = o + (a * size + v[i]) * inner;
+        const T* from = s + (a * n + i) * inner;
+        if (add)
+          for (int64_t k = b; k < e; ++k) to[k] = T(to[k] + from[k]);
+        else
+          std::copy(from + b, from + e, to + b);
+      };
+      int64_t block = n * inner;
+      if (outer > 1 || inner < 32)
+        return parallel_for(outer, std::max<int64_t>(1, 32768 / std::max<int64_t>(block, 1)),
+                            [&](int64_t b, int64_t e) {
+                              for (int64_t a = b; a < e; ++a)
+                                for (int64_t i = 0; i < n; ++i) put(a, i, 0, inner);
+                            });
+      // The same slice may come again: chunks are columns of all slices.
+      parallel_for(inner, std::max<int64_t>(64, 32768 / std::max<int64_t>(n, 1)),
+                   [&](int64_t b, int64_t e) {
+                     for (int64_t i = 0; i < n; ++i) put(0, i, b, e);
+                   });
     });
   }
   void cuda(const Inputs& in, Outputs& out) override {
@@ -315,6 +371,17 @@ struct IndexPutSlices final : OpOf<IndexPutSlices> {
   }
 };
 
+// The op's result, or the first input overwritten with it where the caller allows that and nothing
+// else needs the old values.
+Tensor apply_over(Op&& op, const Inputs& in, bool over) {
+  bool alone = over && in[0].device().is_cpu() && in[0].is_contiguous() && !wants_grad(in);
+  for (int i = 1; i < in.size(); ++i) alone = alone && &in[i].storage() != &in[0].storage();
+  if (!alone) return apply(std::move(op), in);
+  Outputs out{in[0]};
+  op.cpu(in, out);
+  return in[0];
+}
+
 Scatter scatter_op(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, Put how,
                    const char* op) {
   Scatter s;
@@ -332,10 +399,10 @@ Scatter scatter_op(const Tensor& t, int64_t dim, const Tensor& index, const Tens
 }
 
 Tensor scatter(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, Put how,
-               const char* op) {
+               const char* op, bool over = false) {
   Tensor idx = long_index(index, op);
   if (idx.numel() == 0) return clone(t);
-  return apply(scatter_op(t, dim, idx, src, how, op), {t, idx, src});
+  return apply_over(scatter_op(t, dim, idx, src, how, op), {t, idx, src}, over);
 }
 
 } // namespace
@@ -371,7 +438,7 @@ Tensor index_select(const Tensor& t, int64_t dim, const Tensor& index) {
 }
 
 static Tensor put_slices(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src,
-                         bool add) {
+                         bool add, bool over = false) {
   const char* op = add ? "index_add" : "index_copy";
   FB_CHECK_INDEX(index.dim() <= 1, op,
                  "(): Index is supposed to be a vector, but got dim: ", index.dim());
@@ -388,7 +455,7 @@ static Tensor put_slices(const Tensor& t, int64_t dim, const Tensor& index, cons
     FB_CHECK(src.shape()[d] == (d == o.dim ? index.numel() : t.shape()[d]), op,
              "(): source of shape ", src.shape(), " does not fit ", index.numel(), " slices of ",
              t.shape(), " along dimension ", o.dim);
-  return apply(std::move(o), {t, long_index(index, op), src});
+  return apply_over(std::move(o), {t, long_index(index, op), src}, over);
 }
 Tensor index_add(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src,
                  Scalar alpha) {
@@ -408,7 +475,7 @@ Put reduction(const std::string& r) {
 }
 Tensor value_of(const Tensor& t, const Scalar& v) { return full({}, v, t.dtype()); }
 
-Tensor masked_fill_checked(const Tensor& t, const Tensor& mask, const Tensor& v) {
+Tensor masked_fill_checked(const Tensor& t, const Tensor& mask, const Tensor& v, bool over) {
   FB_CHECK(mask.dtype() == DType::Bool,
            "masked_fill only supports boolean masks, but got mask with dtype ", mask.dtype());
   FB_CHECK(v.dim() == 0,
@@ -416,7 +483,15 @@ Tensor masked_fill_checked(const Tensor& t, const Tensor& mask, const Tensor& v)
            " dimension(s).");
   FB_CHECK(can_cast(v.dtype(), t.dtype()) || v.impl()->weak, "value cannot be converted to type ",
            t.dtype(), " without overflow");
-  return where(mask, to_dtype(v, t.dtype()), t);
+  Tensor number = to_dtype(v, t.dtype());
+  if (over && t.device().is_cpu() && mask.device().is_cpu() && mask.shape() == t.shape() &&
+      &mask.storage() != &t.storage() && !wants_grad({t, number})) {
+    NoGrad off;
+    Outputs out{t};
+    Where().cpu({mask, number, t}, out);
+    return t;
+  }
+  return where(mask, number, t);
 }
 Tensor masked_select(const Tensor& t, const Tensor& mask) {
   FB_CHECK(mask.dtype() == DType::Bool, "masked_select: expected BoolTensor for mask, got ",
@@ -486,19 +561,20 @@ Register rows({
      kFMIO,
      [](Args& a) -> Value {
        return scatter(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3),
-                      a.given(4) ? reduction(a.text(4)) : Put::Set, "scatter");
+                      a.given(4) ? reduction(a.text(4)) : Put::Set, "scatter", a.inplace);
      },
      "input with src written at the places that index names along dim."},
     {"scatter(Tensor input, int dim, Tensor index, Scalar value, *, str? reduce=None) -> Tensor",
      kFMIO,
      [](Args& a) -> Value {
        return scatter(a.tensor(0), a.integer(1), a.tensor(2), value_of(a.tensor(0), a.scalar(3)),
-                      a.given(4) ? reduction(a.text(4)) : Put::Set, "scatter");
+                      a.given(4) ? reduction(a.text(4)) : Put::Set, "scatter", a.inplace);
      },
      "input with value written at the places that index names along dim."},
     {"scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor", kFMIO,
      [](Args& a) -> Value {
-       return scatter_add(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3));
+       return scatter(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), Put::Add, "scatter_add",
+                      a.inplace);
      },
      "input with src added at the places that index names along dim."},
     {"index_select(Tensor input, int dim, Tensor index) -> Tensor", kFMO,
@@ -507,12 +583,15 @@ Register rows({
     {"index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
      kFMIO,
      [](Args& a) -> Value {
-       return index_add(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), a.scalar(4));
+       const Scalar& alpha = a.scalar(4);
+       return put_slices(a.tensor(0), a.integer(1), a.tensor(2),
+                         alpha.f == 1 ? a.tensor(3) : mul(a.tensor(3), weak_scalar(alpha)), true,
+                         a.inplace);
      },
      "input with alpha * source added to the slices that index names."},
     {"index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor", kFMIO,
      [](Args& a) -> Value {
-       return put_slices(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), false);
+       return put_slices(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), false, a.inplace);
      },
      "input with the slices that index names replaced by source."},
     {"index_fill(Tensor input, int dim, Tensor index, Operand value) -> Tensor", kFMI,
@@ -521,7 +600,9 @@ Register rows({
      },
      "input with the slices that index names filled with value."},
     {"masked_fill(Tensor input, Tensor mask, Operand value) -> Tensor", kFMI,
-     [](Args& a) -> Value { return masked_fill_checked(a.tensor(0), a.tensor(1), a.tensor(2)); },
+     [](Args& a) -> Value {
+       return masked_fill_checked(a.tensor(0), a.tensor(1), a.tensor(2), a.inplace);
+     },
      "input with value where mask is True."},
     {"masked_select(Tensor input, Tensor mask) -> Tensor", kFMO,
      [](Args& a) -> Value { return masked_select(a.tensor(0), a.tensor(1)); },

@@ -2,15 +2,40 @@
 #include "index.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "../core/op.h"
 #include "../core/registry.h"
+#include "../cpu/move_tables.h"
 #include "../cpu/parallel.h"
 #include "../cuda/indexing.h"
 #include "ops.h"
 
 namespace flambeau {
+namespace {
+
+constexpr int64_t kMaskGrain = 32768;
+
+// For each chunk of a mask the number of true elements before it; at the end their total.
+std::vector<int64_t> true_counts(const bool* mask, int64_t n) {
+  int64_t chunks = (n + kMaskGrain - 1) / kMaskGrain;
+  std::vector<int64_t> starts(size_t(chunks) + 1, 0);
+  parallel_for(n, kMaskGrain, [&](int64_t b, int64_t e) {
+    auto* v = reinterpret_cast<const uint8_t*>(mask);
+    int64_t sum = 0;
+    for (int64_t i = b; i < e;) { // bytes add up without overflow over 255 of them
+      uint8_t part = 0;
+      for (int64_t stop = std::min<int64_t>(e, i + 240); i < stop; ++i) part = uint8_t(part + v[i]);
+      sum += part;
+    }
+    starts[size_t(b / kMaskGrain) + 1] = sum;
+  });
+  for (size_t i = 1; i < starts.size(); ++i) starts[i] += starts[i - 1];
+  return starts;
+}
+
+} // namespace
 
 Tensor nonzero(const Tensor& t) {
   FB_CHECK(!t.is_meta(), "nonzero: the result's size depends on values, which meta tensors lack");
@@ -18,19 +43,33 @@ Tensor nonzero(const Tensor& t) {
   Tensor m = contiguous(t.dtype() == DType::Bool ? t : ne(t, weak_scalar(Scalar(0))));
   if (m.is_cuda()) return transpose(cuda::unravel(cuda::positions(m), m.shape()), 0, 1);
   const bool* v = m.data<bool>();
-  int64_t n = m.numel(), count = 0;
-  for (int64_t i = 0; i < n; ++i) count += v[i];
-  Tensor r = empty({count, m.dim()}, DType::I64);
+  std::vector<int64_t> starts = true_counts(v, m.numel());
+  int nd = m.dim();
+  Tensor r = empty({starts.back(), nd}, DType::I64);
   int64_t* o = r.data<int64_t>();
-  Dims at(m.dim(), 0);
-  for (int64_t i = 0; i < n; ++i) {
-    if (v[i])
-      for (int d = 0; d < m.dim(); ++d) *o++ = at[d];
-    for (int d = m.dim() - 1; d >= 0; --d) {
-      if (++at[d] < m.shape()[d]) break;
-      at[d] = 0;
+  const Dims& shape = m.shape();
+  int64_t width = nd ? shape[nd - 1] : 1;
+  parallel_for(m.numel(), kMaskGrain, [&](int64_t b, int64_t) {
+    int64_t *to = o + starts[size_t(b / kMaskGrain)] * nd,
+            *end = o + starts[size_t(b / kMaskGrain) + 1] * nd;
+    if (nd == 1) { // written before it is known to be true, for want of a branch
+      for (int64_t i = b; to < end; ++i) {
+        *to = i;
+        to += v[i];
+      }
+      return;
     }
-  }
+    for (int64_t i = b; to < end; ++i) {
+      if (!v[i]) continue;
+      to += nd;
+      int64_t rest = i / width;
+      to[-1] = i % width;
+      for (int d = nd - 2; d >= 0; --d) {
+        to[d - nd] = rest % shape[d];
+        rest /= shape[d];
+      }
+    }
+  });
   return r;
 }
 
@@ -160,11 +199,13 @@ Plan make_plan(const Tensor& t, const Tensors& raw, const char* op = "index") {
     Tensor i = contiguous(expand(idx[size_t(d)], p.index_shape));
     const int64_t* v = i.data<int64_t>();
     int64_t size = t.shape()[int(d)], stride = t.strides()[int(d)];
-    for (int64_t k = 0; k < n; ++k) {
-      FB_CHECK_INDEX(v[k] >= -size && v[k] < size, "index ", v[k],
-                     " is out of bounds for dimension ", d, " with size ", size);
-      o[k] += (v[k] < 0 ? v[k] + size : v[k]) * stride;
-    }
+    parallel_for(n, 32768, [&](int64_t b, int64_t e) {
+      for (int64_t k = b; k < e; ++k) {
+        FB_CHECK_INDEX(v[k] >= -size && v[k] < size, "index ", v[k],
+                       " is out of bounds for dimension ", d, " with size ", size);
+        o[k] += (v[k] < 0 ? v[k] + size : v[k]) * stride;
+      }
+    });
   }
   return p;
 }
@@ -182,24 +223,24 @@ Dims result_shape(const Tensor& t, const Plan& p) {
   return r;
 }
 
-// Calls f(source offset, result offset, run) for slices: rest dimensions before the index ones,
-// the index positions, then the rest dimensions after, the last of which is a run.
+// Calls f(offset in t of the rest dimensions before, first index position, count, result offset)
+// for stretches of index positions: rest dimensions before the index ones, the index positions,
+// then the rest dimensions after, `after` elements.
 template<class F>
 void walk(const Tensor& t, const Plan& p, F&& f) {
   int64_t before = 1, after = 1, n = p.offsets.numel();
-  Dims after_dims;
   for (int i = 0; i < p.rest.size(); ++i) (i < p.at ? before : after) *= t.shape()[int(p.rest[i])];
-  const int64_t* o = p.offsets.data<int64_t>();
   int64_t rows = before * n, grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(after, 1));
   parallel_for(rows, grain, [&](int64_t b, int64_t e) {
-    for (int64_t r = b; r < e; ++r) {
-      int64_t src = o[r % n], rest = r / n;
+    while (b < e) {
+      int64_t src = 0, rest = b / n, first = b % n, m = std::min(e - b, n - first);
       for (int i = p.at - 1; i >= 0; --i) {
         int d = int(p.rest[i]);
         src += rest % t.shape()[d] * t.strides()[d];
         rest /= t.shape()[d];
       }
-      f(src, r * after, after);
+      f(src, first, m, b * after);
+      b += m;
     }
   });
 }
@@ -222,6 +263,24 @@ bool is_run(const std::vector<int64_t>& v) {
   return true;
 }
 
+// The elements of a dense t where a mask of its shape is true.
+void pick_by_mask(const Tensor& t, const Tensor& mask, const std::vector<int64_t>& starts,
+                  const Tensor& out) {
+  const bool* v = mask.data<bool>();
+  dispatch_size(t.itemsize(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T* s = t.data<T>();
+    T* o = out.data<T>();
+    parallel_for(mask.numel(), kMaskGrain, [&](int64_t b, int64_t) {
+      T *to = o + starts[size_t(b / kMaskGrain)], *end = o + starts[size_t(b / kMaskGrain) + 1];
+      for (int64_t i = b; to < end; ++i) {
+        *to = s[i];
+        to += v[i];
+      }
+    });
+  });
+}
+
 void gather_slices(const Tensor& t, const Plan& p, const Tensor& out) {
   std::vector<int64_t> tail = trailing(t, p);
   bool run = is_run(tail);
@@ -229,11 +288,18 @@ void gather_slices(const Tensor& t, const Plan& p, const Tensor& out) {
     using T = typename decltype(tag)::type;
     const T* s = t.data<T>();
     T* o = out.data<T>();
-    walk(t, p, [&](int64_t src, int64_t dst, int64_t n) {
-      if (run)
-        std::memcpy(o + dst, s + src, size_t(n) * sizeof(T));
+    const int64_t *at = p.offsets.data<int64_t>(), n = int64_t(tail.size());
+    walk(t, p, [&](int64_t src, int64_t first, int64_t count, int64_t dst) {
+      const T* from = s + src;
+      T* to = o + dst;
+      if (run && n == 1)
+        for (int64_t k = 0; k < count; ++k) to[k] = from[at[first + k]];
+      else if (run)
+        for (int64_t k = 0; k < count; ++k)
+          std::memcpy(to + k * n, from + at[first + k], size_t(n) * sizeof(T));
       else
-        for (int64_t i = 0; i < n; ++i) o[dst + i] = s[src + tail[size_t(i)]];
+        for (int64_t k = 0; k < count; ++k)
+          for (int64_t i = 0; i < n; ++i) to[k * n + i] = from[at[first + k] + tail[size_t(i)]];
     });
   });
 }
@@ -241,18 +307,19 @@ void gather_slices(const Tensor& t, const Plan& p, const Tensor& out) {
 // t[plan] = or += values (contiguous, of the result's shape). In order, so that the last wins.
 void scatter_slices(const Tensor& t, const Plan& p, const Tensor& values, bool accumulate) {
   std::vector<int64_t> tail = trailing(t, p);
-  int64_t n = int64_t(tail.size()), rows = values.numel() / std::max<int64_t>(n, 1);
+  int64_t n = int64_t(tail.size()), count = p.offsets.numel(), before = 1;
+  for (int i = 0; i < p.at; ++i) before *= t.shape()[int(p.rest[i])];
+  const int64_t* o = p.offsets.data<int64_t>();
   auto each = [&](auto&& put) {
-    int64_t count = p.offsets.numel();
-    const int64_t* o = p.offsets.data<int64_t>();
-    for (int64_t r = 0; r < rows && n; ++r) {
-      int64_t dst = o[r % count], rest = r / count;
+    for (int64_t q = 0; q < before; ++q) {
+      int64_t base = 0, rest = q;
       for (int i = p.at - 1; i >= 0; --i) {
         int d = int(p.rest[i]);
-        dst += rest % t.shape()[d] * t.strides()[d];
+        base += rest % t.shape()[d] * t.strides()[d];
         rest /= t.shape()[d];
       }
-      for (int64_t i = 0; i < n; ++i) put(dst + tail[size_t(i)], r * n + i);
+      for (int64_t k = 0; k < count; ++k)
+        for (int64_t i = 0; i < n; ++i) put(base + o[k] + tail[size_t(i)], (q * count + k) * n + i);
     }
   };
   if (!accumulate) {
@@ -311,13 +378,29 @@ struct Index final : OpOf<Index> {
   const char* caller = "index";
   const char* name() const override { return "index"; }
   Specs infer(const Inputs& in) override {
+    if (by_mask(in[0])) {
+      starts = true_counts(indices[0].data<bool>(), in[0].numel());
+      return {{{starts.back()}, in[0].dtype()}};
+    }
     plan = make_plan(in[0], indices, caller);
     return {{result_shape(in[0], plan), in[0].dtype()}};
   }
-  void cpu(const Inputs& in, Outputs& out) override { gather_slices(in[0], plan, out[0]); }
+  void cpu(const Inputs& in, Outputs& out) override {
+    if (by_mask(in[0])) return pick_by_mask(in[0], indices[0], starts, out[0]);
+    gather_slices(in[0], plan, out[0]);
+  }
   void cuda(const Inputs& in, Outputs& out) override { gather_on_gpu(caller, in[0], plan, out[0]); }
   Grads vjp(const Saved&, const Grads& g) override;
   Plan plan;
+  std::vector<int64_t> starts; // of the chunks of a mask
+
+ private:
+  bool by_mask(const Tensor& t) const {
+    if (indices.empty() || !indices[0].defined() || int(indices.size()) > t.dim()) return false;
+    const Tensor& m = indices[0];
+    return m.dtype() == DType::Bool && m.shape() == t.shape() && m.is_contiguous() &&
+           t.is_contiguous() && m.device().is_cpu() && t.device().is_cpu();
+  }
 };
 
 // zeros(shape) with in[0] added at the indices.
@@ -395,10 +478,23 @@ Tensor index(const Tensor& t, const Tensors& indices, const char* caller) {
 
 // A mask over all of t and one value: nothing has to be counted.
 static bool fill_by_mask(const Tensor& t, const Tensors& indices, const Tensor& v) {
-  if (indices.size() != 1 || !t.is_cuda() || v.numel() != 1) return false;
+  if (indices.size() != 1 || !indices[0].defined() || v.numel() != 1) return false;
   Tensor m = indices[0];
-  if (m.dtype() != DType::Bool || m.shape() != t.shape() || !m.is_cuda()) return false;
-  copy_values(t, where(m, view(v, {}), t));
+  if (m.dtype() != DType::Bool || m.shape() != t.shape() || m.device() != t.device()) return false;
+  if (t.is_cuda()) {
+    copy_values(t, where(m, view(v, {}), t));
+    return true;
+  }
+  if (!t.device().is_cpu() || !t.is_contiguous() || !m.is_contiguous() ||
+      &m.storage() == &t.storage() || v.dtype() != t.dtype())
+    return false;
+  Choose choose = move_tables().choose[std::countr_zero(unsigned(t.itemsize()))];
+  auto* mask = m.data<uint8_t>();
+  char *data = t.bytes(), *value = v.bytes();
+  parallel_for(t.numel(), kMaskGrain, [&](int64_t b, int64_t e) {
+    char* at = data + b * t.itemsize();
+    choose(mask + b, value, at, at, e - b, 1);
+  });
   return true;
 }
 

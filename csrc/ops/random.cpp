@@ -6,6 +6,7 @@
 
 #include "../autograd/node.h"
 #include "../core/registry.h"
+#include "../cpu/parallel.h"
 #include "../cuda/elementwise.h"
 #include "../cuda/random.h"
 #include "ops.h"
@@ -94,7 +95,9 @@ void transformed(const Tensor& t, void* gen, G&& g, const cuda::Formula& formula
       using T = typename decltype(tag)::type;
       if constexpr (std::is_floating_point_v<T>) {
         T* v = buf.data<T>();
-        for (int64_t i = 0; i < buf.numel(); ++i) v[i] = T(g(1 - double(v[i])));
+        parallel_for(buf.numel(), 2048, [&](int64_t b, int64_t e) {
+          for (int64_t i = b; i < e; ++i) v[i] = T(g(1 - double(v[i])));
+        });
       }
     });
   }

@@ -5,6 +5,7 @@
 
 #include "../autograd/node.h"
 #include "../core/registry.h"
+#include "../cpu/parallel.h"
 #include "../cuda/random.h"
 #include "ops.h"
 #include "random.h"
@@ -76,50 +77,58 @@ Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
   }
   PhiloxDraw draw = host_draw(ticks * uint64_t(rows), on, gen, "multinomial");
   Tensor p = contiguous(to_dtype(on_host(in), DType::F64)), made = empty({rows, count}, DType::I64);
-  std::vector<double> u(static_cast<size_t>(numbers));
-  for (int64_t r = 0; r < rows; ++r) {
-    random::fill_uniform(u.data(), numbers, 0, 1, draw.seed, draw.offset + uint64_t(r) * ticks);
-    multinomial_row(p.data<double>() + r * n, made.data<int64_t>() + r * count, n, count, replace,
-                    u);
-  }
+  const double* weights = p.data<double>();
+  int64_t* chosen = made.data<int64_t>();
+  parallel_for(rows, std::max<int64_t>(1, 4096 / std::max(n, count)), [&](int64_t b, int64_t e) {
+    std::vector<double> u(static_cast<size_t>(numbers));
+    for (int64_t r = b; r < e; ++r) {
+      random::fill_uniform(u.data(), numbers, 0, 1, draw.seed, draw.offset + uint64_t(r) * ticks);
+      multinomial_row(weights + r * n, chosen + r * count, n, count, replace, u);
+    }
+  });
   if (on.is_cuda()) copy_values(out, made);
   return shaped(on.is_cuda() ? out : made);
 }
 
-// Poisson counts: multiplication for small rates (Knuth), normal rounding is never used; large
-// rates split into a sum of smaller ones. Each number may need any count of draws, so the host
-// makes them for every device.
+// A Poisson count: multiplication for small rates (Knuth), large ones as a sum of smaller ones.
+// Its numbers are blocks (place, 0), (place, 1) ... of Philox, as many as it needs.
+int64_t poisson_count(double rate, uint64_t seed, uint64_t place) {
+  const uint32_t key[2] = {uint32_t(seed), uint32_t(seed >> 32)};
+  uint32_t at[4] = {uint32_t(place), uint32_t(place >> 32), 0, 1}, w[4];
+  int64_t count = 0;
+  int left = 0; // words of the block that are not used yet
+  while (rate > 0) {
+    double step = std::min(rate, 30.), limit = std::exp(-step), product = 1;
+    rate -= step;
+    for (;; ++count) {
+      if (left == 0) {
+        philox_block(key, at, w);
+        ++at[2];
+        left = 4;
+      }
+      left -= 2;
+      product *= 1 - double(uint64_t(w[left + 1]) << 32 | w[left]) * 0x1p-64;
+      if (product <= limit) break;
+    }
+  }
+  return count;
+}
+
+// The host makes the counts of every device.
 Tensor poisson(const Tensor& rate, void* gen) {
   FB_CHECK(is_float(rate.dtype()), "poisson: floating point rates expected, got ", rate.dtype());
   NoGrad off;
   if (rate.is_meta()) return empty(rate.shape(), rate.dtype(), rate.device());
-  host_draw(0, rate.device(), gen, "poisson");
+  PhiloxDraw draw = host_draw(uint64_t(rate.numel()), rate.device(), gen, "poisson");
   Tensor r = contiguous(to_dtype(on_host(rate), DType::F64)), out = empty(rate.shape(), DType::F64);
-  for (int64_t i = 0; i < r.numel(); ++i) {
-    double left = r.data<double>()[i];
-    FB_CHECK(left >= 0, "invalid Poisson rate, expected rate to be non-negative");
-    int64_t count = 0;
-    while (left > 0) {
-      double step = std::min(left, 30.), limit = std::exp(-step), prod = 1;
-      left -= step;
-      for (;;) {
-        double u[4];
-        PhiloxDraw s = host_draw(philox_ticks(4, 2), rate.device(), gen, "poisson");
-        random::fill_uniform(u, 4, 0, 1, s.seed, s.offset);
-        bool done = false;
-        for (double v : u) {
-          prod *= 1 - v;
-          if (prod <= limit) {
-            done = true;
-            break;
-          }
-          ++count;
-        }
-        if (done) break;
-      }
+  const double* rates = r.data<double>();
+  double* counts = out.data<double>();
+  parallel_for(r.numel(), 512, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      FB_CHECK(rates[i] >= 0, "invalid Poisson rate, expected rate to be non-negative");
+      counts[i] = double(poisson_count(rates[i], draw.seed, draw.offset + uint64_t(i)));
     }
-    out.data<double>()[i] = double(count);
-  }
+  });
   return move_to(out, rate.device(), rate.dtype());
 }
 

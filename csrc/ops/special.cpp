@@ -43,12 +43,6 @@ Tensor angle_vjp(const Tensor& g, const Tensor& z) {
   Tensor turned = z * weak_scalar(Scalar(0., 1.)); // i z
   return where(zero, zeros_like(z), turned * (g / where(zero, ones_like(r2), r2)));
 }
-Tensor logit_vjp(const Tensor& g, const Tensor& x, double eps) {
-  Tensor d = g / (x * (1. - x));
-  if (eps < 0) return d;
-  return where(logical_and(ge(x, number(eps)), le(x, number(1 - eps))), d, zeros_like(d));
-}
-Tensor isfinite_mask(const Tensor& x) { return to_dtype(isfinite(x), x.dtype()); }
 Tensor gamma_density(const Tensor& a, const Tensor& x) {
   return exp((a - 1.) * log(x) - x - lgamma(a));
 }
@@ -79,7 +73,7 @@ FB_BINARY_SPECIAL(FB_FUNCTION)
 namespace {
 
 bool is_internal(const char* name) {
-  for (const char* n : {"trigamma", "polygamma_n", "logit_eps", "nan_to_num_to"})
+  for (const char* n : {"trigamma", "polygamma_n"})
     if (std::string(n) == name) return true;
   return false;
 }
@@ -95,24 +89,6 @@ Value run(Unary row, const Tensor& x, const double* p, int np, Args& a) {
   if (a.out.defined()) return elementwise_into(unary_rows[row], &x, p, np, a.out, a.inplace);
   return elementwise(unary_rows[row], &x, p, np);
 }
-double largest(DType t) {
-  return t == DType::F64    ? std::numeric_limits<double>::max()
-         : t == DType::F16  ? 65504.
-         : t == DType::BF16 ? 3.3895313892515355e38
-                            : double(std::numeric_limits<float>::max());
-}
-Value nan_to_num(Args& a) {
-  Tensor x = a.tensor(0);
-  double top = largest(real_of(x.dtype()));
-  double p[3] = {a.given(1) ? a.real(1) : 0, a.given(2) ? a.real(2) : top,
-                 a.given(3) ? a.real(3) : -top};
-  if (is_complex(x.dtype())) {
-    Tensor parts = view_as_real(x);
-    return view_as_complex(elementwise(unary_rows[k_nan_to_num_to], &parts, p, 3));
-  }
-  return run(k_nan_to_num_to, x, p, 3, a);
-}
-
 Tensor prelu(const Tensor& x, const Tensor& w) {
   FB_CHECK(w.dim() <= 1,
            "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = ", w.dim());
@@ -170,14 +146,6 @@ Register special({
        return run(k_polygamma_n, x, p, 1, a);
      },
      "The n-th derivative of digamma (DLMF 5.15)."},
-    {"logit(Tensor input, float? eps=None) -> Tensor", kAllForms,
-     [](Args& a) -> Value {
-       double p[1] = {a.given(1) ? a.real(1) : -1};
-       return run(k_logit_eps, a.tensor(0), p, 1, a);
-     },
-     "log(x / (1 - x)), x first limited to [eps, 1 - eps] when eps is given."},
-    {"nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
-     kAllForms, nan_to_num, "NaN becomes nan (0), infinities the largest numbers or those given."},
     {"prelu(Tensor input, Tensor weight) -> Tensor", kFM,
      [](Args& a) -> Value { return prelu(a.tensor(0), a.tensor(1)); },
      "x for x > 0, weight * x below; one weight, or one a channel (He et al. 2015)."},

@@ -65,13 +65,7 @@
     spherical_slope(IN()), "sin(x) / x, and 1 at 0.")                                             \
   X(angle, "", RealFloat, kFltCpx, In, math::angle(x), angle_vjp(g, IN()),                        \
     "Angle of a complex number; 0 or pi "                                                         \
-    "for a real one.")                                                                            \
-  X(logit_eps, "Scalar eps", Float, kFlt, In, math::log_odds(x, P(0)), logit_vjp(g, IN(), p[0]),  \
-    "log(x / (1 - x)), x first limited to [eps, 1 - eps] unless eps is negative.")                \
-  X(nan_to_num_to,                                                                                \
-    "Scalar nan, Scalar posinf, Scalar neginf", Same, kRealBool, In,                              \
-    math::finite_number(x, P(0), P(1), P(2)), g * isfinite_mask(IN()),                            \
-    "NaN and infinities replaced by numbers.")
+    "for a real one.")
 
 #define FB_BINARY_SPECIAL(X)                                                                      \
   X(igamma, Float, kFlt, In, math::igamma(a, b), FB_NO_GRAD, g * gamma_density(A(), B()),         \

@@ -10,6 +10,7 @@
   X(neg, "", Same, kNum, None, T(-x), -g, "Negative of each element.")                            \
   X(abs, "", Real, kNum, In, math::abs(x), g * sgn(IN()), "Absolute value; magnitude if complex.")\
   X(square, "", Same, kAll, In, T(x * x), g * conj(IN()) * 2., "Square of each element.")         \
+  X(cube, "", Same, kReal, In, T(x * x * x), g * square(IN()) * 3., "Cube of each element.")      \
   X(sqrt, "", Float, kFltCpx, Out, math::sqrt(x), g / conj(Y() * 2.), "Square root.")             \
   X(rsqrt, "", Float, kFltCpx, Out, math::rsqrt(x), g * conj(pow(Y(), 3.)) * -0.5,                \
     "Reciprocal of the square root.")                                                             \
@@ -72,7 +73,7 @@
     "Whether each element is -inf.")                                                              \
   X(signbit, "", Bool, kRealBool, None, math::signbit(x), Tensor(),                               \
     "Whether the sign bit of each element is set.")                                               \
-  X(logical_not, "", Bool, kAll, None, x == T(0), Tensor(), "True where x is zero.")              \
+  X(logical_not, "", Bool, kAll, None, math::is_zero(x), Tensor(), "True where x is zero.")       \
   X(bitwise_not, "", Same, kIntBool, None, math::bit_not(x), Tensor(),                            \
     "Bitwise complement; logical not of bool.")
 // clang-format on

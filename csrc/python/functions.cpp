@@ -490,8 +490,13 @@ Value inplace_by_copy(const Signature& sig, Args& all, const std::string& name) 
     before = clone(self);
     all.list[0].tensor = before.impl();
   }
+  all.inplace = true; // it may write to self where it can
   Value v = sig.row->fn(all);
   const Tensor& r = std::get<Tensor>(v);
+  if (r.is(self)) {
+    record_inplace(self, Tensor());
+    return self;
+  }
   FB_CHECK(r.shape() == self.shape(), name, ": output with shape ", self.shape(),
            " doesn't match the result's shape ", r.shape());
   FB_CHECK(can_cast(r.dtype(), self.dtype()), "result type ", r.dtype(),
