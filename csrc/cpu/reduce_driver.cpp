@@ -6,6 +6,7 @@
 #include "axes.h"
 #include "loops.h"
 #include "reduce_tables.h"
+#include "widen.h"
 
 namespace flambeau {
 
@@ -69,7 +70,14 @@ struct Reduction {
   int in_size, k_size;
   bool exact; // elements need no conversion
   CastKernel cast_in, cast_out;
+  void (*widen)(const uint16_t*, float*, int64_t); // halves that lie side by side, or null
 
+  void convert(const char* from, int64_t stride, char* to, int64_t n) const {
+    if (widen && stride == in_size)
+      widen(reinterpret_cast<const uint16_t*>(from), reinterpret_cast<float*>(to), n);
+    else
+      cast_in(from, stride, to, k_size, n);
+  }
   void finish(const char* acc, char* to, int64_t stride, int64_t n) const {
     if (out_type == k.out && (stride == size_of(k.out) || n == 1)) {
       k.finish(acc, to, n, p);
@@ -91,7 +99,7 @@ struct Reduction {
     alignas(64) char buf[kBuffer * 16];
     for (int64_t b = 0; b < n; b += kBuffer) {
       int64_t m = std::min(kBuffer, n - b);
-      cast_in(from + b * stride, stride, buf, k_size, m);
+      convert(from + b * stride, stride, buf, m);
       k.rows(buf, 0, 1, m, acc);
     }
   }
@@ -128,10 +136,12 @@ void Reduction::row_batch(const char* from, char* to, const Axis& row, int64_t n
     const char* src = from + b * row.in;
     k.fill(acc, m);
     if (n == 0) {
-    } else if (single && exact && unit) {
-      k.rows(src, row.in, m, n, acc);
+    } else if (exact && unit) {
+      Walk w(red, 1, 0);
+      for (int64_t i = 0; i < n; i += red[0].size, w.next())
+        k.rows(src + w.in, row.in, m, red[0].size, acc);
     } else if (together) {
-      cast_in(src, in_size, buf, k_size, m * n);
+      convert(src, in_size, buf, m * n);
       k.rows(buf, n * k_size, m, n, acc);
     } else {
       for (int64_t i = 0; i < m; ++i) feed_range(src + i * row.in, 0, n, acc + i * k.state);
@@ -203,14 +213,15 @@ void Reduction::feed_cols(const char* from, int64_t width, int64_t b, int64_t e,
     for (int64_t r = 0; r < n; r += some) {
       int64_t m = std::min(some, n - r);
       for (int64_t j = 0; j < m; ++j)
-        cast_in(src + (r + j) * row, col, buf + j * width * k_size, k_size, width);
+        convert(src + (r + j) * row, col, buf + j * width * k_size, width);
       k.cols(buf, width * k_size, m, width, acc);
     }
   }
 }
 
 void Reduction::run_cols() const {
-  constexpr int64_t C = kReduceColumns;
+  // Columns that are converted first are taken in narrow strips, so that many rows fit the buffer.
+  const int64_t C = exact ? kReduceColumns : 128;
   const Axis& c = kept[0];
   int64_t n = product(red), outer = product(kept, 1), strips = (c.size + C - 1) / C;
   int64_t width = std::min(c.size, C), fold = 1;
@@ -225,7 +236,7 @@ void Reduction::run_cols() const {
   std::unique_ptr<char[]> partial(parts > 1 ? new char[size_t(items * block)] : nullptr);
   int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width * length));
   parallel_for(items, grain, [&](int64_t b, int64_t e) {
-    alignas(64) char acc[C * kReduceState];
+    alignas(64) char acc[kReduceColumns * kReduceState];
     for (int64_t i = b; i < e; ++i) {
       int64_t part = i % parts, strip = i / parts % strips;
       Walk w(kept, 1, i / parts / strips);
@@ -277,7 +288,13 @@ void run_reduce(const ReduceKernel& k, const Tensor& x, uint64_t mask, const Ten
               size_of(k.in),
               exact,
               cast_kernel(x.dtype(), k.in),
-              cast_kernel(k.out, out.dtype())};
+              cast_kernel(k.out, out.dtype()),
+              nullptr};
+  const Widen& w = cpu_has_avx512() ? reduce_avx512::widen
+                   : cpu_has_avx2() ? reduce_avx2::widen
+                                    : reduce_base::widen;
+  if (k.in == DType::F32 && x.dtype() == DType::BF16) r.widen = w.bf16;
+  if (k.in == DType::F32 && x.dtype() == DType::F16) r.widen = w.f16;
   int64_t step = out.itemsize();
   for (int d = x.dim() - 1; d >= 0; --d) {
     int64_t n = x.shape()[d], in = x.strides()[d] * x.itemsize();

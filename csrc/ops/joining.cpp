@@ -21,6 +21,7 @@ struct Cat final : OpOf<Cat> {
   Specs infer(const Inputs&) override { return {{shape, dtype}}; }
   void cpu(const Inputs& in, Outputs& out) override {
     Tensor o = out[0];
+    if (o.numel() == 0) return;
     int64_t outer = 1, inner = o.itemsize(), at = 0;
     for (int i = 0; i < dim; ++i) outer *= shape[i];
     for (int i = dim + 1; i < shape.size(); ++i) inner *= shape[i];

@@ -266,17 +266,17 @@ struct CrossEntropy final : OpOf<CrossEntropy> { // x (N, C), target, weight or 
       const int64_t* t = tt.data<int64_t>();
       T *lse = out[1].data<T>(), *each = q.how == Reduction::None ? rt.data<T>() : nullptr;
       const RowKernels<T>& k = row_kernels<T>();
-      int64_t ignore = q.ignore;
+      int64_t ignore = q.ignore, n = s.n,
+              part = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, s.c));
       double loss, weight;
-      sum_parts(s.n, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, s.c)), &loss, &weight,
-                [&](int64_t i, double& sum, double& total) {
-                  T wi = weight_at(w, t[i], s.c, ignore);
-                  lse[i] = k.logsumexp(x + i * s.c, s.c);
-                  T v = t[i] == ignore ? T(0) : (lse[i] - x[i * s.c + t[i]]) * wi;
-                  if (each) each[i] = v;
-                  sum += double(v);
-                  total += double(wi);
-                });
+      sum_parts(n, part, &loss, &weight, [&](int64_t i, double& sum, double& total) {
+        if (i % part == 0) k.logsumexp(x + i * s.c, std::min(part, n - i), s.c, lse + i);
+        T wi = weight_at(w, t[i], s.c, ignore);
+        T v = t[i] == ignore ? T(0) : (lse[i] - x[i * s.c + t[i]]) * wi;
+        if (each) each[i] = v;
+        sum += double(v);
+        total += double(wi);
+      });
       *out[2].data<T>() = T(weight);
       if (!each) *rt.data<T>() = T(q.how == Reduction::Mean ? loss / weight : loss);
     });

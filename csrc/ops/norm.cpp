@@ -82,7 +82,7 @@ struct RowNormBackward final : OpOf<RowNormBackward> { // inputs: g, x, mean, rs
     int64_t m = in[2].numel(), len = n;
     int64_t block = std::max<int64_t>(64, 65536 / std::max<int64_t>(1, n));
     int64_t blocks = (m + block - 1) / block;
-    bool sums = want_w || want_b, no_mean = rms, with_w = want_w, with_b = want_b;
+    bool sums = want_w || want_b, no_mean = rms;
     // Sums over rows: 64 rows in T, then double; blocks of rows are joined in order.
     std::unique_ptr<double[]> total(sums ? new double[size_t(blocks * 2 * n)]() : nullptr);
     int64_t grain = sums ? 1 : std::max<int64_t>(1, 32768 / std::max<int64_t>(1, n * block));
@@ -94,8 +94,8 @@ struct RowNormBackward final : OpOf<RowNormBackward> { // inputs: g, x, mean, rs
         if (sums) std::fill_n(part.get(), 2 * len, T(0));
         for (; i < stop; ++i)
           k.norm_backward(g + i * len, x + i * len, w, mu[i], r[i], no_mean, len,
-                          out ? out + i * len : nullptr, with_w ? part.get() : nullptr,
-                          with_b ? part.get() + len : nullptr);
+                          out ? out + i * len : nullptr, part.get(),
+                          sums ? part.get() + len : nullptr);
         if (sums)
           for (int64_t j = 0; j < 2 * len; ++j) to[j] += double(part[size_t(j)]);
       }

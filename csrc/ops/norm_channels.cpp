@@ -72,21 +72,30 @@ struct ChannelNormBackward final : OpOf<ChannelNormBackward> { // g, x, mean, rs
             {want_w ? w : none, t},
             {want_b ? w : none, t}};
   }
-  // sums[2 * plane], sums[2 * plane + 1]: of g, and of g * (x - mean), over each plane.
+  // Pairs: the sum of g, and of g * (x - mean). For each plane:
   template<class T>
   static void plane_sums(const Planes& p, const T* g, const T* x, const T* mu, double* sums) {
     const RowKernels<T>& k = row_kernels<T>();
     parallel_for(p.n * p.c, p.grain(), [&](int64_t b, int64_t e) {
-      for (int64_t i = b; i < e; ++i) {
-        T m = mu[p.stat_of(i)];
-        if (p.l == 1) {
-          sums[2 * i] = double(g[i]);
-          sums[2 * i + 1] = double(g[i] * (x[i] - m));
-        } else {
-          k.dot(g + i * p.l, x + i * p.l, p.l, m, sums + 2 * i);
-        }
-      }
+      for (int64_t i = b; i < e; ++i)
+        k.dot(g + i * p.l, x + i * p.l, p.l, mu[p.stat_of(i)], sums + 2 * i);
     });
+  }
+  // For each channel of a matrix, by parts of rows:
+  template<class T>
+  static void column_sums(const Planes& p, const T* g, const T* x, const T* mu, double* sums) {
+    const RowKernels<T>& k = row_kernels<T>();
+    int64_t c = p.c, rows = std::max<int64_t>(64, 32768 / c), parts = (p.n + rows - 1) / rows;
+    std::unique_ptr<double[]> part(new double[size_t(parts * 2 * c)]());
+    parallel_for(p.n, rows, [&](int64_t b, int64_t e) {
+      double* to = part.get() + b / rows * 2 * c;
+      k.dot_cols(g + b * c, x + b * c, c, e - b, c, mu, to, to + c);
+    });
+    for (int64_t i = 0; i < parts; ++i)
+      for (int64_t j = 0; j < c; ++j) {
+        sums[2 * j] += part[size_t(i * 2 * c + j)];
+        sums[2 * j + 1] += part[size_t((i * 2 + 1) * c + j)];
+      }
   }
   template<class T>
   void run(const Inputs& in, const Tensor& dx, const Tensor& dw, const Tensor& db) {
@@ -95,18 +104,24 @@ struct ChannelNormBackward final : OpOf<ChannelNormBackward> { // g, x, mean, rs
     const T *g = gt.data<T>(), *x = xt.data<T>(), *w = data_or_null<T>(wt);
     const T *mu = in[2].data<T>(), *r = in[3].data<T>();
     Planes p(in[1].shape(), groups);
-    int64_t planes = p.n * p.c;
-    std::unique_ptr<double[]> sums(new double[size_t(2 * planes)]),
+    bool matrix = !groups && p.l == 1;
+    int64_t n = matrix ? 1 : p.n, wide = p.c / std::max<int64_t>(1, groups);
+    std::unique_ptr<double[]> sums(new double[size_t(2 * n * p.c)]()),
         stat(new double[size_t(2 * p.stats())]()), chan(new double[size_t(2 * p.c)]());
-    plane_sums(p, g, x, mu, sums.get());
-    for (int64_t i = 0; i < planes; ++i) {
-      int64_t j = i % p.c, q = p.stat_of(i);
-      double wj = w ? double(w[j]) : 1;
-      stat[size_t(2 * q)] += wj * sums[size_t(2 * i)];
-      stat[size_t(2 * q + 1)] += wj * sums[size_t(2 * i + 1)];
-      chan[size_t(2 * j)] += sums[size_t(2 * i)];
-      chan[size_t(2 * j + 1)] += sums[size_t(2 * i + 1)] * double(r[q]);
-    }
+    (matrix ? column_sums<T> : plane_sums<T>)(p, g, x, mu, sums.get());
+    const double* s = sums.get();
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0, q = groups ? i * groups : 0, left = wide; j < p.c; ++j, s += 2) {
+        double wj = w ? double(w[j]) : 1;
+        stat[size_t(2 * q)] += wj * s[0];
+        stat[size_t(2 * q + 1)] += wj * s[1];
+        chan[size_t(2 * j)] += s[0];
+        chan[size_t(2 * j + 1)] += s[1] * double(r[q]);
+        if (!groups)
+          ++q;
+        else if (--left == 0)
+          ++q, left = wide;
+      }
     for (int64_t j = 0; j < p.c; ++j) {
       if (want_b) db.data<T>()[j] = T(chan[size_t(2 * j)]);
       if (want_w) dw.data<T>()[j] = T(chan[size_t(2 * j + 1)]);

@@ -51,6 +51,7 @@ Tensor std_dev(const Tensor& t, const Dims& dims = {}, double correction = 1, bo
 Tensor vector_norm(const Tensor& t, double ord, const Dims& dims = {}, bool keepdim = false,
                    OptDType dtype = {});
 Tensor logsumexp(const Tensor& t, const Dims& dims, bool keepdim = false);
+Tensor logsumexp_along(const Tensor& t, int64_t dim, bool keepdim);
 Tensor argmax(const Tensor& t, OptInt dim = {}, bool keepdim = false);
 Tensor argmin(const Tensor& t, OptInt dim = {}, bool keepdim = false);
 Tensor max_all(const Tensor& t);

@@ -178,6 +178,8 @@ Tensor vector_norm(const Tensor& t, double ord, const Dims& dims, bool keepdim, 
 Tensor logsumexp(const Tensor& t, const Dims& dims, bool keepdim) {
   Tensor x = is_integral(t.dtype()) ? to_dtype(t, default_dtype()) : t;
   if (x.numel() == 0) return log(sum(exp(x), dims, keepdim));
+  if (x.dim() && dims.size() == 1 && is_float(x.dtype()))
+    return logsumexp_along(x, dims[0], keepdim);
   Tensor m = is_complex(x.dtype()) ? finite_max(real(x), dims) : finite_max(x, dims);
   Tensor s = log(sum(exp(x - m), dims, true)) + m;
   if (keepdim) return s;

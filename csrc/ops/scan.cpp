@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <numeric>
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
@@ -52,7 +54,7 @@ W start() {
     return W(-INFINITY);
 }
 
-constexpr int64_t kStrip = 256;
+constexpr int64_t kStrip = 128;
 
 // f(x, width, first index): columns of one strip; inner == 1 gives width 1.
 template<class F>
@@ -101,22 +103,78 @@ void scan_rows(const T* x, T* y, int64_t rows, int64_t n) {
   for (; rows; --rows, x += n, y += n) scan_columns<kind>(x, y, n, 1, 1);
 }
 
+// Few long rows: parts of fixed size, whose sums come first. total(p, n); scan(p, q, n, start).
+template<class W, class T, class Total, class Run>
+void scan_parts(const T* x, T* y, int64_t rows, int64_t n, Total&& total, Run&& scan) {
+  constexpr int64_t kPart = 32768;
+  int64_t parts = (n + kPart - 1) / kPart;
+  std::unique_ptr<W[]> sums(new W[size_t(rows * parts)]);
+  auto each_part = [&](auto&& f) {
+    parallel_for(rows * parts, 1, [&](int64_t b, int64_t e) {
+      for (int64_t i = b; i < e; ++i) {
+        int64_t from = i % parts * kPart;
+        f(i / parts * n + from, std::min(kPart, n - from), sums[size_t(i)]);
+      }
+    });
+  };
+  each_part([&](int64_t at, int64_t m, W& sum) { sum = total(x + at, m); });
+  for (int64_t r = 0; r < rows; ++r) {
+    W before = 0;
+    for (int64_t i = r * parts; i < (r + 1) * parts; ++i)
+      before += std::exchange(sums[size_t(i)], before);
+  }
+  each_part([&](int64_t at, int64_t m, W& sum) { scan(x + at, y + at, m, sum); });
+}
+constexpr int64_t kLongRow = 131072;
+
+// Sums and products of real numbers.
+template<class T>
+void run_real_scan(const Tensor& x, const Tensor& y, int64_t dim, bool product) {
+  const RowKernels<T>& k = row_kernels<T>();
+  const T* src = x.data<T>();
+  T* dst = y.data<T>();
+  if (x.dim() && dim < x.dim() - 1)
+    return for_strips(x.shape(), dim, [&](int64_t at, int64_t n, int64_t stride, int64_t width) {
+      k.scan_cols(src + at, dst + at, n, stride, width, product);
+    });
+  int64_t n = x.dim() ? x.shape()[int(dim)] : 1, rows = n ? x.numel() / n : 0;
+  if (!product && n >= kLongRow && rows < 8)
+    return scan_parts<double>(
+        src, dst, rows, n, k.total,
+        [&](const T* p, T* q, int64_t m, double start) { k.scan(p, q, m, start, false); });
+  parallel_for(rows, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, n)),
+               [&](int64_t b, int64_t e) {
+                 for (int64_t i = b; i < e; ++i)
+                   k.scan(src + i * n, dst + i * n, n, product ? 1 : 0, product);
+               });
+}
+
 template<Scan kind>
 void run_scan(const Tensor& x, const Tensor& y, int64_t dim) {
   auto run = [&](auto tag) {
     using T = typename decltype(tag)::type;
-    const T* src = x.data<T>();
-    T* dst = y.data<T>();
-    if (x.dim() && dim == x.dim() - 1 && x.numel()) {
-      int64_t n = x.shape()[int(dim)];
-      parallel_for(x.numel() / n, std::max<int64_t>(4, 32768 / n), [&](int64_t b, int64_t e) {
-        scan_rows<kind>(src + b * n, dst + b * n, e - b, n);
+    if constexpr (kind != Scan::LogSumExp && std::is_floating_point_v<T>) {
+      run_real_scan<T>(x, y, dim, kind == Scan::Prod);
+    } else {
+      const T* src = x.data<T>();
+      T* dst = y.data<T>();
+      int64_t n = x.dim() ? x.shape()[int(dim)] : 1, rows = n ? x.numel() / n : 0;
+      if constexpr (kind == Scan::Sum && std::is_same_v<T, int64_t>)
+        if (dim == x.dim() - 1 && n >= kLongRow && rows < 8)
+          return scan_parts<int64_t>(
+              src, dst, rows, n,
+              [](const T* p, int64_t m) { return std::accumulate(p, p + m, T(0)); },
+              [](const T* p, T* q, int64_t m, T start) {
+                for (int64_t i = 0; i < m; ++i) q[i] = start += p[i];
+              });
+      if (x.dim() && dim == x.dim() - 1 && x.numel())
+        return parallel_for(rows, std::max<int64_t>(4, 32768 / n), [&](int64_t b, int64_t e) {
+          scan_rows<kind>(src + b * n, dst + b * n, e - b, n);
+        });
+      for_strips(x.shape(), dim, [&](int64_t at, int64_t n, int64_t stride, int64_t width) {
+        scan_columns<kind>(src + at, dst + at, n, stride, width);
       });
-      return;
     }
-    for_strips(x.shape(), dim, [&](int64_t at, int64_t n, int64_t stride, int64_t width) {
-      scan_columns<kind>(src + at, dst + at, n, stride, width);
-    });
   };
   if constexpr (kind != Scan::LogSumExp)
     if (x.dtype() == DType::I64) return run(Tag<int64_t>{});
@@ -253,6 +311,22 @@ void extreme_columns(const T* x, T* y, int64_t* at, int64_t n, int64_t stride, i
     }
 }
 
+// One row; records are rare, so a branch is cheap.
+template<class T, bool largest>
+void extreme_row(const T* x, T* y, int64_t* at, int64_t n) {
+  T best = x[0];
+  int64_t where = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    T v = x[i];
+    if (!(largest ? v < best : v > best) && (best == best || v != v)) {
+      best = v;
+      where = i;
+    }
+    y[i] = best;
+    at[i] = where;
+  }
+}
+
 struct ExtremeScan final : OpOf<ExtremeScan> {
   bool largest;
   int64_t dim;
@@ -272,6 +346,9 @@ struct ExtremeScan final : OpOf<ExtremeScan> {
         const T* src = x.data<T>();
         T* dst = y.data<T>();
         for_strips(x.shape(), dim, [&](int64_t i, int64_t n, int64_t stride, int64_t width) {
+          if (stride == 1)
+            return (largest ? extreme_row<T, true> : extreme_row<T, false>)(src + i, dst + i,
+                                                                            at + i, n);
           auto* f = largest ? extreme_columns<T, true> : extreme_columns<T, false>;
           f(src + i, dst + i, at + i, n, stride, width);
         });

@@ -157,6 +157,33 @@ void count_weights(const T* x, const W* w, int64_t n, W* out) {
   for (int64_t i = 0; i < n; ++i) out[x[i]] += w[i];
 }
 
+// Few bins are counted in parts; each part has two tables, so that equal neighbours do not wait.
+template<class T>
+void count_values(const T* x, int64_t n, int64_t bins, int64_t* out) {
+  constexpr int64_t kPart = 65536;
+  if (n < kPart / 2 || bins > 8192) {
+    for (int64_t i = 0; i < n; ++i) ++out[x[i]];
+    return;
+  }
+  int64_t parts = (n + kPart - 1) / kPart, room = 2 * bins;
+  Scratch<uint32_t> tables(parts * room);
+  parallel_for(parts, 1, [&](int64_t b, int64_t e) {
+    for (int64_t p = b; p < e; ++p) {
+      uint32_t *c = tables.get() + p * room, *d = c + bins;
+      std::fill_n(c, room, 0u);
+      int64_t i = p * kPart, end = std::min(n, i + kPart);
+      for (; i + 2 <= end; i += 2) {
+        ++c[x[i]];
+        ++d[x[i + 1]];
+      }
+      if (i < end) ++c[x[i]];
+    }
+  });
+  const uint32_t* t = tables.get();
+  for (int64_t p = 0; p < 2 * parts; ++p, t += bins)
+    for (int64_t j = 0; j < bins; ++j) out[j] += t[j];
+}
+
 Tensor bincount_on_gpu(const Tensor& x, const Tensor& w, int64_t least) {
   Tensor at = to_dtype(x, DType::I64);
   FB_CHECK(item(amin(at)).i >= 0, "bincount only supports 1-d non-negative integral inputs, but "
@@ -193,24 +220,25 @@ Value bincount(Args& a) {
   Tensor x = contiguous(t), out;
   if (w.defined()) w = contiguous(to_dtype(w, single ? DType::F32 : DType::F64));
   if (x.is_cuda()) return bincount_on_gpu(x, w, least);
+  int64_t low = 0, high = 0;
+  {
+    Tensor ends = to_dtype(cat({view(amin(x), {1}), view(amax(x), {1})}, 0), DType::I64);
+    low = ends.data<int64_t>()[0];
+    high = ends.data<int64_t>()[1];
+  }
+  FB_CHECK(low >= 0, "bincount only supports 1-d non-negative "
+                     "integral inputs, but the input has negative numbers");
+  int64_t bins = high + 1;
+  out = zeros({std::max(least, bins)}, !w.defined() ? DType::I64 : w.dtype());
   dispatch_int(x.dtype(), "bincount", [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* v = x.data<T>();
-    T all = 0, high = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      all |= v[i];
-      high = std::max(high, v[i]);
-    }
-    FB_CHECK(!std::is_signed_v<T> || all >= T(0),
-             "bincount only supports 1-d non-negative "
-             "integral inputs, but the input has negative numbers");
-    out = zeros({std::max(least, int64_t(high) + 1)}, !w.defined() ? DType::I64 : w.dtype());
     if (single)
       count_weights(v, w.data<float>(), n, out.data<float>());
     else if (w.defined())
       count_weights(v, w.data<double>(), n, out.data<double>());
     else
-      for (int64_t i = 0, *c = out.data<int64_t>(); i < n; ++i) ++c[v[i]];
+      count_values(v, n, bins, out.data<int64_t>());
   });
   return out;
 }

@@ -1,5 +1,6 @@
-// softmax and log_softmax, forward and backward each one pass over rows that stay in cache.
+// softmax, log_softmax and logsumexp: one walk over rows that stay in cache, forward or backward.
 #include <algorithm>
+#include <cmath>
 
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
@@ -9,19 +10,31 @@
 namespace flambeau {
 namespace {
 
-// f(offset, n, stride, width): strips of columns of a contiguous tensor seen along dim.
-template<class F>
-void for_columns(const Dims& shape, int64_t dim, int64_t strip, F&& f) {
+struct Layout { // a contiguous tensor seen as (outer, n, inner)
   int64_t outer = 1, n = 1, inner = 1;
-  for (int d = 0; d < shape.size(); ++d) (d < dim ? outer : d == dim ? n : inner) *= shape[d];
-  if (outer * n * inner == 0) return;
-  int64_t strips = (inner + strip - 1) / strip, width = std::min(inner, strip);
-  parallel_for(outer * strips, std::max<int64_t>(1, 8192 / (n * width)), [&](int64_t b, int64_t e) {
-    for (int64_t i = b; i < e; ++i) {
-      int64_t j = i % strips * strip;
-      f(i / strips * n * inner + j, n, inner, std::min(strip, inner - j));
-    }
-  });
+  Layout(const Dims& shape, int64_t dim) {
+    for (int d = 0; d < shape.size(); ++d) (d < dim ? outer : d == dim ? n : inner) *= shape[d];
+  }
+};
+constexpr int64_t kGrain = 16384; // elements of a task
+
+// rows(offset, how many) where dim is the last, else cols(offset, width) for strips of columns.
+template<class Rows, class Cols>
+void for_lines(const Layout& l, int64_t strip, Rows&& rows, Cols&& cols) {
+  if (l.outer * l.n * l.inner == 0) return;
+  if (l.inner == 1) {
+    parallel_for(l.outer, std::max<int64_t>(1, kGrain / l.n),
+                 [&](int64_t b, int64_t e) { rows(b * l.n, e - b); });
+    return;
+  }
+  int64_t strips = (l.inner + strip - 1) / strip, width = std::min(l.inner, strip);
+  parallel_for(l.outer * strips, std::max<int64_t>(1, kGrain / (l.n * width)),
+               [&](int64_t b, int64_t e) {
+                 for (int64_t i = b; i < e; ++i) {
+                   int64_t j = i % strips * strip;
+                   cols(i / strips * l.n * l.inner + j, std::min(strip, l.inner - j));
+                 }
+               });
 }
 
 template<class T>
@@ -29,26 +42,28 @@ void forward(const Tensor& x, const Tensor& y, int64_t dim, bool log) {
   const RowKernels<T>& k = row_kernels<T>();
   const T* src = x.data<T>();
   T* dst = y.data<T>();
-  for_columns(x.shape(), dim, RowKernels<T>::kColumns,
-              [&](int64_t at, int64_t n, int64_t stride, int64_t width) {
-                if (stride == 1)
-                  k.softmax(src + at, dst + at, n, log);
-                else
-                  k.softmax_cols(src + at, dst + at, n, stride, width, log);
-              });
+  Layout l(x.shape(), dim);
+  for_lines(
+      l, RowKernels<T>::kColumns,
+      [&](int64_t at, int64_t rows) { k.softmax(src + at, dst + at, rows, l.n, log); },
+      [&](int64_t at, int64_t width) {
+        k.softmax_cols(src + at, dst + at, l.n, l.inner, width, log);
+      });
 }
 template<class T>
 void backward(const Tensor& g, const Tensor& y, const Tensor& out, int64_t dim, bool log) {
   const RowKernels<T>& k = row_kernels<T>();
   const T *gp = g.data<T>(), *yp = y.data<T>();
   T* dst = out.data<T>();
-  for_columns(g.shape(), dim, RowKernels<T>::kColumns,
-              [&](int64_t at, int64_t n, int64_t stride, int64_t width) {
-                if (stride == 1)
-                  k.softmax_backward(gp + at, yp + at, dst + at, n, log);
-                else
-                  k.softmax_backward_cols(gp + at, yp + at, dst + at, n, stride, width, log);
-              });
+  Layout l(g.shape(), dim);
+  for_lines(
+      l, RowKernels<T>::kColumns,
+      [&](int64_t at, int64_t rows) {
+        k.softmax_backward(gp + at, yp + at, dst + at, rows, l.n, log);
+      },
+      [&](int64_t at, int64_t width) {
+        k.softmax_backward_cols(gp + at, yp + at, dst + at, l.n, l.inner, width, log);
+      });
 }
 
 Tensor dense(const Tensor& t, DType dtype) { return contiguous(to_dtype(t, dtype)); }
@@ -124,6 +139,48 @@ struct Softmax final : OpOf<Softmax> {
   }
 };
 
+struct LogSumExp final : OpOf<LogSumExp> {
+  int64_t dim;
+  bool keepdim;
+  const char* name() const override { return "logsumexp"; }
+  Specs infer(const Inputs& in) override {
+    return {{reduced_shape(in[0].shape(), uint64_t(1) << dim, keepdim), in[0].dtype()}};
+  }
+  void cpu(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    DType c = compute_type(in[0].dtype());
+    Tensor x = dense(in[0], c), r = c == in[0].dtype() ? out[0] : empty(out[0].shape(), c);
+    Layout l(x.shape(), dim);
+    dispatch_float(c, name(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      const RowKernels<T>& k = row_kernels<T>();
+      const T* src = x.data<T>();
+      T* dst = r.data<T>();
+      for_lines(
+          l, RowKernels<T>::kColumns,
+          [&](int64_t at, int64_t rows) { k.logsumexp(src + at, rows, l.n, dst + at / l.n); },
+          [&](int64_t at, int64_t width) {
+            int64_t slab = l.n * l.inner;
+            k.logsumexp_cols(src + at, l.n, l.inner, width, dst + at / slab * l.inner + at % slab);
+          });
+    });
+    if (!r.is(out[0])) copy_values(out[0], r);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    Tensor m = amax(in[0], {dim}, true);
+    m = masked_fill(m, isinf(m), Scalar(0.));
+    copy_values(out[0], view(log(sum(exp(in[0] - m), {dim}, true)) + m, out[0].shape()));
+  }
+  Saves saves(const Inputs&) const override { return {1, 1}; }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    auto wide = [&](const Tensor& t) { return keepdim ? t : unsqueeze(t, dim); };
+    Tensor y = wide(s.output(0));
+    y = masked_fill(y, eq(y, weak_scalar(Scalar(-INFINITY))), Scalar(0.));
+    return {wide(g[0]) * exp(s.input(0) - y)};
+  }
+};
+
 Tensor run(const Tensor& t, int64_t dim, OptDType dtype, bool log) {
   Softmax op;
   op.log = log;
@@ -141,6 +198,13 @@ Tensor run(const Tensor& t, int64_t dim, OptDType dtype, bool log) {
 Tensor softmax(const Tensor& t, int64_t dim, OptDType dtype) { return run(t, dim, dtype, false); }
 Tensor log_softmax(const Tensor& t, int64_t dim, OptDType dtype) {
   return run(t, dim, dtype, true);
+}
+
+Tensor logsumexp_along(const Tensor& t, int64_t dim, bool keepdim) {
+  LogSumExp op;
+  op.dim = wrap_dim(dim, t.dim(), op.name());
+  op.keepdim = keepdim;
+  return apply(std::move(op), {t});
 }
 
 namespace {

@@ -1,4 +1,6 @@
 // Order along a dimension: sort, argsort, msort, topk.
+#include <array>
+
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
 #include "../cuda/order.h"
@@ -18,6 +20,38 @@ void store_rows(const Tensor& out, const Tensor& rows, int64_t dim) {
   if (out.dim() == rows.dim() && dim != out.dim() - 1)
     r = movedim(r, {int64_t(out.dim() - 1)}, {dim});
   copy_values(out, out.dim() == r.dim() ? r : view(contiguous(r), out.shape()));
+}
+
+// By the leading digit in parts, all at once; then its buckets, each of which fits a cache.
+uint64_t* sort_long(uint64_t* a, uint64_t* b, int64_t n, int bits) {
+  int rest = std::max(bits - 8, 0), shift = 32 + rest;
+  int64_t parts = (n - 1) / kSortPart + 1;
+  std::vector<std::array<int64_t, 257>> at(static_cast<size_t>(parts));
+  parallel_for(n, kSortPart, [&](int64_t from, int64_t to) {
+    auto& count = at[size_t(from / kSortPart)];
+    count.fill(0);
+    for (int64_t i = from; i < to; ++i) ++count[a[i] >> shift];
+  });
+  std::array<int64_t, 257> start;
+  int64_t sum = 0;
+  for (size_t d = 0; d < 257; ++d) {
+    start[d] = sum;
+    for (auto& part : at) sum += std::exchange(part[d], sum);
+  }
+  parallel_for(n, kSortPart, [&](int64_t from, int64_t to) {
+    auto& place = at[size_t(from / kSortPart)];
+    for (int64_t i = from; i < to; ++i) b[place[a[i] >> shift]++] = a[i];
+  });
+  parallel_for(256, 1, [&](int64_t d, int64_t end) {
+    for (; d < end; ++d) {
+      int64_t from = start[size_t(d)], m = start[size_t(d + 1)] - from;
+      if (m < 2) continue;
+      uint64_t* s = m <= 96 ? (std::sort(b + from, b + from + m), b + from)
+                            : radix_sort(b + from, a + from, m, 32, rest);
+      if (s != b + from) std::copy_n(s, m, b + from);
+    }
+  });
+  return b;
 }
 
 Tensor put_back(const Tensor& g, const Dims& shape, int64_t dim, const Tensor& at) {
@@ -82,7 +116,7 @@ struct Sort final : OpOf<Sort> {
       T* v = values.rows.data<T>();
       int64_t* at = places.rows.data<int64_t>();
       parallel_for(rows, std::max<int64_t>(1, 8192 / n), [&](int64_t b, int64_t e) {
-        Scratch<uint64_t> words(n * 2);
+        Scratch<uint64_t> words(n <= 32 ? 1 : n * 2);
         for (int64_t r = b; r < e; ++r)
           row(src + r * n, n, down, v + r * n, at + r * n, words.get());
       });
@@ -93,18 +127,39 @@ struct Sort final : OpOf<Sort> {
   void cuda(const Inputs& in, Outputs& out) override {
     sort_on_gpu(in, out, dim, descending, "sort");
   }
+  // Every element's rank is counted, without branches on the values.
+  template<class T, int N>
+  static void short_row(const T* x, int64_t n, bool down, T* v, int64_t* at) {
+    using K = KeyOf<T>;
+    K flip = down ? ~K(0) : 0, key[N], rank[N] = {};
+    for (int64_t i = 0; i < n; ++i) key[i] = key_of(x[i]) ^ flip;
+    for (int64_t i = n; i < N; ++i) key[i] = ~K(0);
+    for (int64_t i = 0; i < n; ++i) {
+      K k = key[i];
+      for (int j = 0; j < N; ++j) rank[j] += (k < key[j]) | ((k == key[j]) & (int(i) < j));
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      v[rank[i]] = x[i];
+      at[rank[i]] = i;
+    }
+  }
   template<class T>
   static void row(const T* x, int64_t n, bool down, T* v, int64_t* at, uint64_t* words) {
     using K = KeyOf<T>;
+    if (n <= 32)
+      return n <= 16 ? short_row<T, 16>(x, n, down, v, at) : short_row<T, 32>(x, n, down, v, at);
     KeyRange<K> range;
     uint64_t* s = order_row(x, n, down, words, words + n, range);
-    for (int64_t i = 0; i < n; ++i) at[i] = int64_t(uint32_t(s[i]));
-    if (range.exact && range.bits() <= 32) {
-      K flip = down ? ~K(0) : 0;
-      for (int64_t i = 0; i < n; ++i) v[i] = value_of_key<T>((K(s[i] >> 32) + range.low) ^ flip);
-    } else {
-      for (int64_t i = 0; i < n; ++i) v[i] = x[uint32_t(s[i])];
-    }
+    parallel_for(n, kSortPart, [=](int64_t from, int64_t to) {
+      for (int64_t i = from; i < to; ++i) at[i] = int64_t(uint32_t(s[i]));
+      if (range.exact && range.bits() <= 32) {
+        K flip = down ? ~K(0) : 0;
+        for (int64_t i = from; i < to; ++i)
+          v[i] = value_of_key<T>((K(s[i] >> 32) + range.low) ^ flip);
+      } else {
+        for (int64_t i = from; i < to; ++i) v[i] = x[uint32_t(s[i])];
+      }
+    });
   }
   Saves saves(const Inputs&) const override { return {0, 2}; }
   uint32_t not_differentiable() const override { return 2; }

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <memory>
+#include <vector>
 
 #include "../core/allocator.h"
 #include "../core/op.h"
+#include "../cpu/parallel.h"
 #include "ops.h"
 
 namespace flambeau {
@@ -125,6 +127,10 @@ W* radix_sort(W* a, W* b, int64_t n, int from, int bits) {
   return a;
 }
 
+constexpr int64_t kSortPart = 32768; // elements of a task; longer rows are sorted in parts
+// The same for long rows of words with a position in the lowest 32 bits (sort.cpp).
+uint64_t* sort_long(uint64_t* a, uint64_t* b, int64_t n, int bits);
+
 // Sorts numbers whose lowest `from` bits are the position: those need no digit of their own.
 template<class W>
 W* sort_words(W* a, W* b, int64_t n, int from, int bits) {
@@ -132,6 +138,8 @@ W* sort_words(W* a, W* b, int64_t n, int from, int bits) {
     std::sort(a, a + n);
     return a;
   }
+  if constexpr (sizeof(W) == 8)
+    if (n > 2 * kSortPart && from == 32) return sort_long(a, b, n, bits);
   return radix_sort(a, b, n, from, bits);
 }
 
@@ -143,11 +151,11 @@ struct KeyRange {
   int bits() const { return std::bit_width(K(high - low)); }
 };
 template<class T>
-KeyRange<KeyOf<T>> key_range(const T* x, int64_t n, KeyOf<T> flip) {
+KeyRange<KeyOf<T>> key_range(const T* x, int64_t from, int64_t n, KeyOf<T> flip) {
   KeyRange<KeyOf<T>> r;
-  KeyOf<T> last = 0;
+  KeyOf<T> last = from ? key_of(x[from - 1]) ^ flip : 0;
   unsigned down = 0, odd = 0;
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = from; i < n; ++i) {
     KeyOf<T> k = key_of(x[i]) ^ flip;
     r.low = std::min(r.low, k);
     r.high = std::max(r.high, k);
@@ -159,6 +167,22 @@ KeyRange<KeyOf<T>> key_range(const T* x, int64_t n, KeyOf<T> flip) {
   r.exact = !odd;
   return r;
 }
+template<class T>
+KeyRange<KeyOf<T>> key_range(const T* x, int64_t n, KeyOf<T> flip) {
+  if (n <= kSortPart) return key_range(x, 0, n, flip);
+  std::vector<KeyRange<KeyOf<T>>> parts(size_t((n - 1) / kSortPart + 1));
+  parallel_for(n, kSortPart, [&](int64_t b, int64_t e) {
+    parts[size_t(b / kSortPart)] = key_range(x, b, e, flip);
+  });
+  KeyRange<KeyOf<T>> all;
+  for (const auto& r : parts) {
+    all.low = std::min(all.low, r.low);
+    all.high = std::max(all.high, r.high);
+    all.sorted &= r.sorted;
+    all.exact &= r.exact;
+  }
+  return all;
+}
 
 // The stable order of a row's elements: words of (key's leading 32 bits << 32 | position) in
 // order. a and b hold n words each; the result lies in the one returned.
@@ -169,8 +193,11 @@ uint64_t* order_row(const T* x, int64_t n, bool descending, uint64_t* a, uint64_
   K flip = descending ? ~K(0) : 0;
   r = key_range(x, n, flip);
   int bits = r.bits(), cut = std::max(bits - 32, 0);
-  for (int64_t i = 0; i < n; ++i)
-    a[i] = uint64_t((key_of(x[i]) ^ flip) - r.low) >> cut << 32 | uint64_t(i);
+  K low = r.low;
+  parallel_for(n, kSortPart, [=](int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; ++i)
+      a[i] = uint64_t((key_of(x[i]) ^ flip) - low) >> cut << 32 | uint64_t(i);
+  });
   if (r.sorted || n < 2) return a;
   uint64_t* s = sort_words(a, b, n, 32, std::min(bits, 32));
   if constexpr (sizeof(K) == 8) {

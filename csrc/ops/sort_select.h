@@ -49,18 +49,18 @@ Word<T> select_word(const T* x, int64_t n, int64_t k, KeyOf<T> flip, Word<T>* wo
 
 constexpr int64_t kFewBest = 64;
 
-// Whether any of 32 values may come before `limit`.
+// Whether a value may come before `limit`; any of 32 values.
+template<class T, bool largest>
+inline bool may_beat(T x, T limit) {
+  if constexpr (kHalf<T>)
+    return largest ? !(float(x) <= float(limit)) : !(float(x) >= float(limit));
+  else
+    return largest ? !(x <= limit) : !(x >= limit);
+}
 template<class T, bool largest>
 inline bool any_beats(const T* x, T limit) {
   unsigned hit = 0;
-  for (int i = 0; i < 32; ++i) {
-    if constexpr (kHalf<T>)
-      hit |= largest ? !(float(x[i]) <= float(limit)) : !(float(x[i]) >= float(limit));
-    else if constexpr (largest)
-      hit |= !(x[i] <= limit);
-    else
-      hit |= !(x[i] >= limit);
-  }
+  for (int i = 0; i < 32; ++i) hit |= may_beat<T, largest>(x[i], limit);
   return hit;
 }
 
@@ -122,7 +122,8 @@ void best_of_row(const T* x, int64_t n, int64_t k, Word<T>* words) {
   int64_t i = k;
   for (; i + 32 <= n; i += 32) {
     if (!any_beats<T, largest>(x + i, x[place_of(words[k - 1])])) continue;
-    for (int64_t j = i; j < i + 32; ++j) offer(j);
+    for (int64_t j = i; j < i + 32; ++j)
+      if (may_beat<T, largest>(x[j], x[place_of(words[k - 1])])) offer(j);
   }
   for (; i < n; ++i) offer(i);
 }

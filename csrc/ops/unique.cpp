@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "../core/registry.h"
+#include "../cpu/parallel.h"
 #include "../cuda/indexing.h"
 #include "../cuda/order.h"
 #include "sort_keys.h"
@@ -30,16 +31,23 @@ template<class T, class Same, class Get, class Place>
 void take_runs(int64_t n, DType dtype, Wanted w, Distinct& d, Same&& same, Get&& value,
                Place&& place) {
   int64_t m = n > 0, at = 0;
-  if (n && !w.inverse && !w.counts) {
-    Scratch<T> all(n);
-    T* o = all.get();
-    *o = value(0);
-    for (int64_t i = 1; i < n; ++i) {
-      at += !same(i);
-      o[at] = value(i);
-    }
-    d.values = empty({at + 1}, dtype);
-    std::copy_n(o, at + 1, d.values.template data<T>());
+  if (n && !w.inverse && !w.counts) { // in parts: how many runs start in each, then where
+    constexpr int64_t kPart = 32768;
+    int64_t parts = (n + kPart - 1) / kPart;
+    std::vector<int64_t> starts(size_t(parts + 1));
+    parallel_for(n, kPart, [&](int64_t b, int64_t e) {
+      int64_t c = 0;
+      for (int64_t i = std::max<int64_t>(b, 1); i < e; ++i) c += !same(i);
+      starts[size_t(b / kPart + 1)] = c + (b == 0);
+    });
+    for (size_t p = 1; p < starts.size(); ++p) starts[p] += starts[p - 1];
+    d.values = empty({starts.back()}, dtype);
+    T* all = d.values.template data<T>();
+    parallel_for(n, kPart, [&](int64_t b, int64_t e) {
+      T* o = all + starts[size_t(b / kPart)];
+      for (int64_t i = b; i < e; ++i)
+        if (i == 0 || !same(i)) *o++ = value(i);
+    });
     return;
   }
   for (int64_t i = 1; i < n; ++i) m += !same(i);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flambeau as fb
 
+from .. import _C
 from .._autocast import in_float32, in_narrow, in_widest
 from ._register import composite
 from ._util import as_inexact, inexact, star, wrap_dim
@@ -182,15 +183,9 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     mm = compute_mode == modes[1] or compute_mode in (None, modes[0]) and big
     if p == 2 and mm and x1.shape[-1] and x1.shape[-2] and x2.shape[-2]:
         return _euclid(x1, x2)
-    return _row_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
-
-
-def _row_norm(d, p):
-    if d.shape[-1] == 0:
-        return d.sum(-1)
-    if p == 0:
-        return fb.sign(d).abs().sum(-1)
-    return fb.norm(d, p, -1)
+    batch = fb.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
+    x1, x2 = (x.expand(*batch, *x.shape[-2:]) for x in (x1, x2))
+    return _C._cdist(x1, x2, p)
 
 
 @composite()
@@ -203,11 +198,7 @@ def pdist(input, p=2.0):
         raise RuntimeError(f"pdist only supports floating-point dtypes, got {input.dtype}")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
-    n = input.shape[0]
-    if n < 2:
-        return input.new_empty(0)
-    i, j = fb.triu_indices(n, n, 1, device=input.device)
-    return _row_norm(input.index_select(0, i) - input.index_select(0, j), p)
+    return _C._pdist(input, p)
 
 
 @composite(method=True, out=True)

@@ -48,6 +48,4 @@ def pdist(input, p=2.0):
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
-    n = input.shape[0]
-    i, j = fb.triu_indices(n, n, 1, device=input.device).unbind(0)
-    return vector_norm(input.index_select(0, i) - input.index_select(0, j), p, -1)
+    return fb.pdist(input, p)

@@ -120,12 +120,10 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     0.0
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-    if log_target:
-        loss = target.exp() * (target - input)
-    else:
-        loss = fb.xlogy(target, target) - target * input
+    kind = "kl_log" if log_target else "kl"
     if reduction == "batchmean":
-        return loss.sum() / input.shape[0] if input.dim() else loss.sum()
+        loss = _C._pair_loss(input, target, kind, "sum")
+        return loss / input.shape[0] if input.dim() else loss
     if reduction == "mean" and (size_average, reduce) == (None, None):
         import warnings
 
@@ -133,7 +131,8 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
             "reduction='mean' averages over all elements: use 'batchmean' for the divergence",
             stacklevel=3,
         )
-    return reduce_loss(loss, reduction)
+    check_reduction(reduction)
+    return _C._pair_loss(input, target, kind, reduction)
 
 
 @in_float32("cpu")
@@ -163,6 +162,8 @@ def binary_cross_entropy(
             f"to the input size ({shape_text(input)}) is deprecated. Please ensure they "
             "have the same size."
         )
+    if weight is None and not input.is_cuda:
+        return _C._pair_loss(input, target, "bce", reduction)
     low, high = 1.0, 0.0
     if input.device.type == "meta":
         low, high = 0.0, 1.0
@@ -208,6 +209,9 @@ def binary_cross_entropy_with_logits(
             f"binary_cross_entropy_with_logits: Target size ({shape_text(target)}) must be the "
             f"same as input size ({shape_text(input)})"
         )
+    if weight is None and pos_weight is None:
+        check_reduction(reduction)
+        return _C._pair_loss(input, target, "logits", reduction)
     log_sigmoid = _C.logsigmoid(input)
     if pos_weight is not None:
         scale = (pos_weight - 1) * target + 1
