@@ -201,6 +201,7 @@ OTHERS = {  # rows that Python has under another name, or that only derivatives 
 DEFAULT = (6, 0)
 LOOSER = {
     "gelu_tanh": (6, 2),
+    "logaddexp": (6, 2),
     "logaddexp2": (6, 2),
     "silu_backward": (64, 8),
     ("silu_backward", "c"): (256, 8),

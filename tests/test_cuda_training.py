@@ -104,6 +104,8 @@ def test_training_is_that_of_the_cpu(kind):
     for name, value in here[1].items():
         moved = there[1][name]
         assert moved.is_cuda
+        if name.endswith("in_proj_bias"):  # the keys' third: its gradient is rounding alone
+            value, moved = (fb.cat(t.chunk(3)[::2]) for t in (value, moved))
         assert fb.allclose(moved.cpu(), value, rtol=1e-3, atol=2e-4), name
 
 

@@ -120,7 +120,8 @@ Tensor from_ndarray(PyObject* o) {
   p->storage = Storage::borrow(a->data, empty ? 0 : size_t(span), o, release_array);
   p->storage->readonly = !(a->flags & kWriteable);
   p->dtype = t;
-  set_layout(*p, shape, strides, 0);
+  // NumPy gives an empty array strides of zero.
+  set_layout(*p, shape, empty ? contiguous_strides(shape) : strides, 0);
   return r;
 }
 

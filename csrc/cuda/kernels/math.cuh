@@ -53,4 +53,23 @@ FB_MATH T division_by_zero() {
   return T(-1);
 }
 
+
+// gelu of a float by the upper tail Q of the normal distribution, for which erfc would magnify the
+// rounding of x / sqrt(2): Q(a) = e^(-a^2/2) erfcx(a / sqrt(2)) / 2, the square in two parts.
+__device__ inline float gauss(float a) {
+  const float s = a * a, low = fmaf(a, a, -s);
+  const float e = ::exp(-0.5f * s);
+  return fmaf(e, -0.5f * low, e);
+}
+__device__ inline float gelu(float x) {
+  const float a = fminf(fabsf(x), 14.3f);
+  const float tail = a * gauss(a) * (0.5f * erfcxf(a * 0.70710678f));
+  return fmaf(x, x > 0.0f ? 1.0f : 0.0f, -tail);
+}
+__device__ inline float gelu_grad(float x) {
+  const float a = fminf(fabsf(x), 14.3f);
+  const float u = gauss(a) * fmaf(a, -0.39894228f, 0.5f * erfcxf(a * 0.70710678f));
+  return x > 0.0f ? 1.0f - u : u + 0.0f * x;
+}
+
 } // namespace flambeau::math
