@@ -38,7 +38,7 @@ struct Walk {
   const int64_t hidden = job.hidden, width = gates_of(job.cell) * hidden;
   std::vector<int64_t> starts;
   std::vector<Range> ranges;
-  bool packed; // weights as panels
+  bool packed;              // weights as panels
   int64_t panel = gemms.nr; // columns of a packed panel
   T* weights = nullptr;
 
