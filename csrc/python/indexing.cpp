@@ -209,23 +209,6 @@ Indexed resolve(const Tensor& self, PyObject* index) {
   return r;
 }
 
-// self[mask] = v where both lie plainly in memory; false, with nothing touched, elsewhere.
-bool fill_masked(const Tensor& self, const Tensor& mask, const Scalar& v) {
-  if (mask.dtype() != DType::Bool || !(mask.shape() == self.shape()) || !self.is_contiguous() ||
-      !mask.is_contiguous() || !self.device().is_cpu() || !mask.device().is_cpu())
-    return false;
-  Tensor one = full({}, v, self.dtype());
-  const bool* m = mask.data<bool>();
-  dispatch_size(self.itemsize(), [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    T *d = self.data<T>(), x = *one.data<T>();
-    parallel_for(self.numel(), 65536, [&](int64_t b, int64_t e) {
-      for (int64_t i = b; i < e; ++i) d[i] = m[i] ? x : d[i];
-    });
-  });
-  return true;
-}
-
 } // namespace
 
 PyObject* get_item(const Tensor& self, PyObject* key) {
@@ -254,7 +237,6 @@ void set_item(const Tensor& self, PyObject* key, PyObject* value) {
       fill_(view, v);
       return self.bump_version();
     }
-    if (is_tensor(key) && fill_masked(self, tensor_of(key), v)) return self.bump_version();
   }
   Indexed r = resolve(self, key);
   Tensor v = is_tensor(value) ? tensor_of(value) : operand_from(value);

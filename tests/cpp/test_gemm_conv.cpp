@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "check.h"
 #include "conv.h"
 #include "conv_winograd.h"
 #include "gemm.h"
@@ -18,7 +19,6 @@ using namespace flambeau;
 namespace {
 
 std::mt19937 rng(7);
-int failures = 0;
 
 int64_t pick(int64_t low, int64_t high) {
   return std::uniform_int_distribution<int64_t>(low, high)(rng);
@@ -40,16 +40,6 @@ std::vector<T> random_vector(int64_t n) {
   for (T& x : v) x = random_value<T>();
   return v;
 }
-
-#define CHECK(condition, ...)                  \
-  do {                                         \
-    if (!(condition)) {                        \
-      failures++;                              \
-      std::printf("FAIL line %d: ", __LINE__); \
-      std::printf(__VA_ARGS__);                \
-      std::printf("\n");                       \
-    }                                          \
-  } while (0)
 
 // The largest difference, as a share of the sum of magnitudes that rounding acts on.
 template<class T, class W>
@@ -385,6 +375,5 @@ int main(int argc, char** argv) {
   test_convs<float>(rounds);
   test_convs<double>(rounds);
   test_winograds(rounds / 3);
-  std::printf(failures == 0 ? "all passed\n" : "%d failures\n", failures);
-  return failures != 0;
+  return outcome();
 }

@@ -13,19 +13,11 @@
 #include <thread>
 #include <vector>
 
+#include "check.h"
+
 using namespace flambeau;
 
 namespace {
-
-std::atomic<int> failures = 0;
-
-#define CHECK(condition, what)                           \
-  do {                                                   \
-    if (!(condition)) {                                  \
-      failures++;                                        \
-      std::printf("FAIL line %d: %s\n", __LINE__, what); \
-    }                                                    \
-  } while (0)
 
 // Runs a region whose chunks count their indices; true when each was met once, in whole chunks.
 bool covers(int64_t n, int64_t grain) {
@@ -113,6 +105,5 @@ int main() {
   test_fork();
   set_num_threads(16); // more than there are processors
   for (int round = 0; round < 500; round++) CHECK(covers(64, 1), "more threads than processors");
-  std::printf(failures == 0 ? "all passed\n" : "%d failures\n", failures.load());
-  return failures != 0;
+  return outcome();
 }

@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "check.h"
 #include "parallel.h"
 #include "pool_kernels.h"
 
@@ -16,21 +17,12 @@ using namespace flambeau;
 namespace {
 
 std::mt19937 rng(11);
-int failures = 0;
 
 int64_t pick(int64_t low, int64_t high) {
   return std::uniform_int_distribution<int64_t>(low, high)(rng);
 }
 
 int64_t volume(const int64_t (&v)[3]) { return v[0] * v[1] * v[2]; }
-
-#define CHECK(condition, what)                           \
-  do {                                                   \
-    if (!(condition)) {                                  \
-      failures++;                                        \
-      std::printf("FAIL line %d: %s\n", __LINE__, what); \
-    }                                                    \
-  } while (0)
 
 template<class T>
 std::vector<T> random_vector(int64_t n, bool special) {
@@ -104,8 +96,8 @@ void check_max(const PoolShape& s, W window, F run, const char* what) {
     want_dx[plane * volume(s.in) + at] += dy[o];
   });
   run(s, x.data(), y.data(), index.data());
-  CHECK(same(y, want_y), what);
-  CHECK(index == want_index, what);
+  CHECK(same(y, want_y), "%s", what);
+  CHECK(index == want_index, "%s", what);
   std::fill(y.begin(), y.end(), T(9));
   run(s, x.data(), y.data(), nullptr);
   CHECK(same(y, want_y), "max without indices");
@@ -130,9 +122,9 @@ void check_average(const PoolShape& s, W window, D divisor, F forward, B backwar
     });
   });
   forward(s, x.data(), y.data());
-  CHECK(same(y, want_y), what);
+  CHECK(same(y, want_y), "%s", what);
   backward(s, dy.data(), dx.data());
-  CHECK(same(dx, want_dx), what);
+  CHECK(same(dx, want_dx), "%s", what);
 }
 
 template<class T>
@@ -199,6 +191,5 @@ int main() {
     test_adaptive<float>(round);
     test_adaptive<double>(round);
   }
-  std::printf(failures == 0 ? "all passed\n" : "%d failures\n", failures);
-  return failures != 0;
+  return outcome();
 }
