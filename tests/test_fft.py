@@ -58,6 +58,76 @@ def test_derivatives(name):
         assert gradcheck(lambda v: f(v, 5), (x,))
 
 
+# Every radix, odd ones without a butterfly of their own, large primes, lines cut in two.
+SIZES = [
+    *range(1, 36),
+    49,
+    61,
+    64,
+    74,
+    97,
+    100,
+    121,
+    128,
+    143,
+    180,
+    131,
+    211,
+    256,
+    437,
+    500,
+    1000,
+    1024,
+]
+LONG = [1250, 2039, 2187, 4096, 6000, 8192, 10006]
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("n", SIZES + LONG)
+def test_lengths_and_layouts(n, single):
+    # one line, a few, more than vectors have lanes; lines and columns
+    shapes = [((n,), 0), ((3, n), 1), ((n, 2), 0)]
+    if n not in LONG:
+        shapes += [((19, n), 1), ((2, n, 5), 1), ((n, 19), 0), ((2, n, 16), 1)]
+    kind, tol = (np.float32, 1e-6) if single else (np.float64, 4e-15)
+    for shape, dim in shapes:
+        x, half = R.randn(*shape).astype(kind), list(shape)
+        half[dim] = n // 2 + 1
+        z, h = ((R.randn(*s) + 1j * R.randn(*s)) for s in (shape, half))
+        z, h = (v.astype(np.complex64 if single else np.complex128) for v in (z, h))
+        for name, a, args in (
+            ("fft", z, ()),
+            ("ifft", z, ()),
+            ("rfft", x, ()),
+            ("irfft", h, (n,)),
+        ):
+            want = getattr(np.fft, name)(a.astype(np.result_type(a, np.float64)), *args, axis=dim)
+            got = getattr(fb.fft, name)(t(a), *args, dim=dim).numpy()
+            assert got.dtype.itemsize * (2 if single else 1) == want.dtype.itemsize
+            np.testing.assert_allclose(got, want, atol=tol * np.abs(want).max(), rtol=0)
+
+
+def test_lines_do_not_touch():
+    for n in (8, 13, 64, 4096):
+        a = R.randn(20, n)
+        a[3, n // 2] = np.nan
+        a[4] *= 1e200
+        for dim, x in ((1, a), (0, a.T.copy())):
+            got, want = fb.fft.rfft(t(x), dim=dim).numpy(), np.fft.rfft(x, axis=dim)
+            rows = np.moveaxis(got, dim, 1)
+            assert np.isnan(rows[3]).all() and np.isfinite(np.delete(rows, 3, 0)).all()
+            np.testing.assert_allclose(
+                np.delete(rows, (3, 4), 0), np.delete(np.moveaxis(want, dim, 1), (3, 4), 0), 1e-9
+            )
+
+
+def test_no_lines():
+    assert fb.fft.fft(fb.ones(0, 4)).shape == (0, 4)
+    assert fb.fft.irfft(fb.ones(0, 3, dtype=fb.complex64)).shape == (0, 4)
+    with pytest.raises(RuntimeError, match="Invalid number of data points"):
+        fb.fft.fft(fb.ones(3, 0))
+
+
 def test_dtypes():
     assert fb.fft.fft(fb.ones(4)).dtype == fb.complex64
     assert fb.fft.fft(fb.ones(4, dtype=fb.float64)).dtype == fb.complex128

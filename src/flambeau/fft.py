@@ -1,14 +1,11 @@
-"""`flambeau.fft`: discrete Fourier transforms by NumPy's pocketfft, differentiable to any order."""
+"""`flambeau.fft`: discrete Fourier transforms differentiable to any order."""
 
 from __future__ import annotations
-
-import numpy as np
 
 import flambeau as fb
 
 from ._composites._register import _wrap
 from ._composites._util import complex_dtype, wrap_dim
-from ._linalg_seam import to_numpy, to_tensor
 
 __all__ = [
     *"""fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 hfft2 ihfft2 fftn ifftn rfftn
@@ -20,21 +17,7 @@ def _public(f):
     return _wrap(f, True)
 
 
-# The three primitives carry an explicit scale; the adjoint of an FFT is an FFT of the same scale.
-
-
-def _cast(a, x):
-    single = x.dtype in (fb.float32, fb.complex64)
-    if np.iscomplexobj(a):
-        return a.astype(np.complex64 if single else np.complex128, copy=False)
-    return a.astype(np.float32 if single else np.float64, copy=False)
-
-
-def _run(f, x, dims, scale, n_scale):
-    a = f(to_numpy(x))
-    if scale != n_scale:
-        a = a * (scale / n_scale)
-    return to_tensor(_cast(a, x), x)
+# The core's three primitives carry an explicit scale, and their derivatives.
 
 
 def _count(shape, dims):
@@ -42,58 +25,6 @@ def _count(shape, dims):
     for d in dims:
         n *= shape[d]
     return n
-
-
-class _C2C(fb.autograd.Function):
-    """Complex to complex, `inverse` turns the sign of the exponent."""
-
-    @staticmethod
-    def forward(ctx, x, dims, inverse, scale):
-        ctx.dims, ctx.inverse, ctx.scale = dims, inverse, scale
-        f = np.fft.ifftn if inverse else np.fft.fftn
-        norm = "forward" if inverse else "backward"
-        return _run(lambda a: f(a, axes=dims, norm=norm), x, dims, scale, 1)
-
-    @staticmethod
-    def backward(ctx, g):
-        return _C2C.apply(g, ctx.dims, not ctx.inverse, ctx.scale), None, None, None
-
-
-class _R2C(fb.autograd.Function):
-    """Real to the non-negative half of the complex spectrum (last of `dims`), forward sign."""
-
-    @staticmethod
-    def forward(ctx, x, dims, scale):
-        ctx.dims, ctx.scale, ctx.n = dims, scale, x.shape[dims[-1]]
-        return _run(lambda a: np.fft.rfftn(a, axes=dims), x, dims, scale, 1)
-
-    @staticmethod
-    def backward(ctx, g):
-        last = ctx.dims[-1]
-        full = _resize(g, last, ctx.n)
-        return _C2C.apply(full, ctx.dims, True, ctx.scale).real, None, None
-
-
-class _C2R(fb.autograd.Function):
-    """Half spectrum of length n // 2 + 1 (last of `dims`) to n real values, inverse sign."""
-
-    @staticmethod
-    def forward(ctx, x, dims, n, scale):
-        ctx.dims, ctx.scale, ctx.n = dims, scale, n
-        shape = [x.shape[d] for d in dims[:-1]] + [n]
-        return _run(lambda a: np.fft.irfftn(a, shape, axes=dims, norm="forward"), x, dims, scale, 1)
-
-    @staticmethod
-    def backward(ctx, g):
-        last, n = ctx.dims[-1], ctx.n
-        out = _R2C.apply(g, ctx.dims, ctx.scale)
-        # every bin but the first and (n even) the last stands for two of the full spectrum
-        w = np.full(n // 2 + 1, 2.0)
-        w[0] = 1
-        if n % 2 == 0:
-            w[-1] = 1
-        shape = [-1 if i == last else 1 for i in range(out.dim())]
-        return out * to_tensor(w, g, g.dtype).reshape(shape), None, None, None
 
 
 def _resize(x, dim, n):
@@ -109,12 +40,12 @@ def _resize(x, dim, n):
 
 
 def _scale(norm, n, inverse):
-    if norm not in (None, "backward", "ortho", "forward"):
-        raise RuntimeError(f'Invalid normalization mode: "{norm}"')
     norm = norm or "backward"
+    if norm not in ("backward", "ortho", "forward"):
+        raise RuntimeError(f'Invalid normalization mode: "{norm}"')
     if norm == "ortho":
         return n**-0.5
-    return 1.0 / n if (norm == "forward") != inverse else 1.0
+    return 1.0 / max(n, 1) if (norm == "forward") != inverse else 1.0
 
 
 def _complex(name, x):
@@ -135,75 +66,63 @@ def _real(name, x):
     return x
 
 
-def _sizes(name, x, s, dim):
-    """Transformed dims and their sizes: `dim` defaults to all, or the last len(s)."""
-    if isinstance(s, int):
-        s = (s,)
-    if isinstance(dim, int):
-        dim = (dim,)
+def _dims(x, s, dim):
+    """The transformed dims: `dim` defaults to all, or the last len(s)."""
     if dim is not None:
-        dims = [wrap_dim(d, x.dim()) for d in dim]
-        if len(set(dims)) != len(dims):
+        dims = [wrap_dim(d, x.dim()) for d in ((dim,) if isinstance(dim, int) else dim)]
+        if len(dims) > 1 and len(set(dims)) != len(dims):
             raise RuntimeError("FFT dims must be unique")
         if s is not None and len(s) != len(dims):
             raise RuntimeError("When given, dim and shape arguments must have the same length")
-    elif s is not None:
-        if len(s) > x.dim():
-            raise RuntimeError(
-                f"Got shape with {len(s)} values but input tensor only has {x.dim()} dimensions."
-            )
-        dims = list(range(x.dim() - len(s), x.dim()))
-    else:
-        dims = list(range(x.dim()))
-    sizes = [
-        x.shape[d] if n == -1 else n for d, n in zip(dims, s if s is not None else [-1] * len(dims))
-    ]
-    return dims, sizes
+        return dims
+    if s is not None and len(s) > x.dim():
+        raise RuntimeError(
+            f"Got shape with {len(s)} values but input tensor only has {x.dim()} dimensions."
+        )
+    return list(range(x.dim() - len(s) if s is not None else 0, x.dim()))
 
 
-def _check(sizes):
-    for n in sizes:
-        if n < 1:
+def _resized(x, dims, sizes):
+    for d, n in zip(dims, sizes):
+        if n < 1 and n != -1:
             raise RuntimeError(f"Invalid number of data points ({n}) specified")
+        if n != -1:
+            x = _resize(x, d, n)
+    return x
 
 
 def _c2c(name, x, s, dim, norm, inverse):
-    dims, sizes = _sizes(name, x, s, dim)
-    x = _complex(name, x)
+    s = (s,) if isinstance(s, int) else s
+    dims, x = _dims(x, s, dim), _complex(name, x)
     if not dims:
         return x.clone()
-    _check(sizes)
-    for d, n in zip(dims, sizes):
-        x = _resize(x, d, n)
-    return _C2C.apply(x, tuple(dims), inverse, _scale(norm, _count(x.shape, dims), inverse))
+    if s is not None:
+        x = _resized(x, dims, s)
+    return fb._C._fft_c2c(x, dims, inverse, _scale(norm, _count(x.shape, dims), inverse))
 
 
 def _r2c(name, x, s, dim, norm, inverse):
-    dims, sizes = _sizes(name, x, s, dim)
-    x = _real(name, x)
+    s = (s,) if isinstance(s, int) else s
+    dims, x = _dims(x, s, dim), _real(name, x)
     if not dims:
         raise RuntimeError(f"{name} must transform at least one axis")
-    _check(sizes)
-    for d, n in zip(dims, sizes):
-        x = _resize(x, d, n)
-    out = _R2C.apply(x, tuple(dims), _scale(norm, _count(x.shape, dims), inverse))
+    if s is not None:
+        x = _resized(x, dims, s)
+    out = fb._C._fft_r2c(x, dims, _scale(norm, _count(x.shape, dims), inverse))
     return out.conj() if inverse else out
 
 
 def _c2r(name, x, s, dim, norm, inverse):
-    dims, sizes = _sizes(name, x, s, dim)
+    s = (s,) if isinstance(s, int) else s
+    dims, x = _dims(x, s, dim), _complex(name, x)
     if not dims:
         raise RuntimeError(f"{name} must transform at least one axis")
-    x = _complex(name, x)
-    if s is None or (s if isinstance(s, int) else s[-1]) == -1:
-        sizes[-1] = 2 * (x.shape[dims[-1]] - 1)
-    _check(sizes)
-    for d, n in zip(dims[:-1], sizes):
-        x = _resize(x, d, n)
-    x = _resize(x, dims[-1], sizes[-1] // 2 + 1)
-    total = sizes[-1] * _count(x.shape, dims[:-1])
+    n = 2 * (x.shape[dims[-1]] - 1) if s is None or s[-1] == -1 else s[-1]
+    if s is not None:
+        x = _resized(x, dims, (*s[:-1], n // 2 + 1))
     x = x if inverse else x.conj()
-    return _C2R.apply(x, tuple(dims), sizes[-1], _scale(norm, total, inverse))
+    scale = _scale(norm, n * _count(x.shape, dims[:-1]), inverse)
+    return fb._C._fft_c2r(x, dims, n, scale)
 
 
 _DOCS = {

@@ -98,7 +98,7 @@ op(
     tol=3,
     **KW,
 )
-op("fft.fft", np.fft.fft, [S(T(8)), S(T(2, 6))], dtypes=REAL, result="complex", tol=10, meta=False)
+op("fft.fft", np.fft.fft, [S(T(8)), S(T(2, 6))], dtypes=REAL, result="complex", tol=10)
 op(
     "fft.rfft",
     np.fft.rfft,
@@ -106,7 +106,6 @@ op(
     dtypes=REAL,
     result="complex",
     tol=10,
-    meta=False,
 )
 op(
     "fft.irfft",
@@ -116,7 +115,6 @@ op(
     result="real",
     tol=10,
     grad=False,
-    meta=False,
 )
 op(
     "fft.ifft",
@@ -125,9 +123,8 @@ op(
     dtypes=("complex64", "complex128"),
     tol=10,
     grad=False,
-    meta=False,
 )
-op("fft.fft2", np.fft.fft2, [S(T(4, 6))], dtypes=REAL, result="complex", tol=10, meta=False)
+op("fft.fft2", np.fft.fft2, [S(T(4, 6))], dtypes=REAL, result="complex", tol=10)
 op("fft.fftshift", np.fft.fftshift, [S(T(4, 5))], **KW)
 op(
     "fft.fftfreq",
