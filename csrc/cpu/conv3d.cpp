@@ -1,117 +1,135 @@
-// Three-dimensional convolution through an explicit column matrix and the matrix product.
+// Three-dimensional convolution: taps over the depth are more channels of a two-dimensional one.
 #include <algorithm>
 
+#include "../core/allocator.h"
 #include "conv.h"
 #include "conv_source.h"
-#include "gemm.h"
-#include "gemm_kernels.h"
 #include "parallel.h"
 
 namespace flambeau {
 
 namespace {
 
-int64_t volume(const int64_t (&v)[3]) { return v[0] * v[1] * v[2]; }
-
-// Calls row(k, output position, input position, valid outputs) for each row of the column matrix
-// (k over channel and tap) and each output row, where the outputs [begin, end) meet the input.
-template<class F>
-void for_each_row(const Conv3dShape& s, int64_t k, F row) {
-  const int64_t taps = volume(s.kernel), c = k / taps, tap = k % taps;
-  const int64_t kd = tap / (s.kernel[1] * s.kernel[2]), kh = tap / s.kernel[2] % s.kernel[1];
-  const int64_t shift = tap % s.kernel[2] * s.dil[2] - s.pad[2];
-  int64_t begin = shift >= 0 ? 0 : ceil_div(-shift, s.stride[2]);
-  int64_t end = s.in[2] > shift ? ceil_div(s.in[2] - shift, s.stride[2]) : 0;
-  begin = std::min(begin, s.out[2]);
-  end = std::clamp(end, begin, s.out[2]);
-  for (int64_t d = 0; d < s.out[0]; d++)
-    for (int64_t h = 0; h < s.out[1]; h++) {
-      const int64_t id = d * s.stride[0] - s.pad[0] + kd * s.dil[0];
-      const int64_t ih = h * s.stride[1] - s.pad[1] + kh * s.dil[1];
-      const bool inside = id >= 0 && id < s.in[0] && ih >= 0 && ih < s.in[1];
-      row((d * s.out[1] + h) * s.out[2], ((c * s.in[0] + id) * s.in[1] + ih) * s.in[2] + shift,
-          inside ? begin : 0, inside ? end : 0);
-    }
-}
-
-// col[k][pixel]; `image` holds the channels of one group.
-template<class T>
-void image_to_columns(const Conv3dShape& s, int64_t rows, const T* image, T* col) {
-  const int64_t pixels = volume(s.out);
-  parallel_for(rows, std::max<int64_t>(1, (1 << 15) / pixels), [&](int64_t k, int64_t last) {
-    for (; k < last; k++)
-      for_each_row(s, k, [&](int64_t out, int64_t in, int64_t begin, int64_t end) {
-        T* to = col + k * pixels + out;
-        std::fill(to, to + begin, T(0));
-        for (int64_t i = begin; i < end; i++) to[i] = image[in + i * s.stride[2]];
-        std::fill(to + end, to + s.out[2], T(0));
-      });
-  });
-}
+constexpr int64_t kSlicesBudget = 1 << 22; // elements of the slices that are laid out at a time
+constexpr int64_t kCopyGrain = 1 << 15;    // elements that are worth a chunk
 
 template<class T>
-void add_columns_to_image(const Conv3dShape& s, const T* col, T* image) {
-  const int64_t pixels = volume(s.out), taps = volume(s.kernel), channels = s.c_in / s.groups;
-  parallel_for(channels, std::max<int64_t>(1, (1 << 15) / (pixels * taps + 1)),
-               [&](int64_t c, int64_t last) {
-                 for (int64_t k = c * taps; k < last * taps; k++)
-                   for_each_row(s, k, [&](int64_t out, int64_t in, int64_t begin, int64_t end) {
-                     const T* from = col + k * pixels + out;
-                     for (int64_t i = begin; i < end; i++) image[in + i * s.stride[2]] += from[i];
-                   });
-               });
-}
+struct Buffer {
+  size_t bytes;
+  T* data;
+  explicit Buffer(int64_t count)
+      : bytes(size_t(count) * sizeof(T)), data(static_cast<T*>(allocate(bytes))) {}
+  Buffer(const Buffer&) = delete;
+  ~Buffer() { deallocate(data, bytes); }
+};
 
-struct Sizes {
-  int64_t m, k, pixels, image; // per group: outputs, column rows, output and input elements
-  explicit Sizes(const Conv3dShape& s)
-      : m(s.c_out / s.groups), k(s.c_in / s.groups * volume(s.kernel)), pixels(volume(s.out)),
-        image(s.c_in / s.groups * volume(s.in)) {}
+// Images of the two-dimensional convolution are the output's slices along the depth, its channels
+// (channel, tap of the depth): the weight may stay as it is.
+template<class T>
+struct Slices {
+  const Conv3dShape& s;
+  const int64_t depth = s.out[0], taps = s.kernel[0], channels = s.c_in * taps;
+  const int64_t plane = s.in[1] * s.in[2], out_plane = s.out[1] * s.out[2];
+  const int64_t image = s.c_in * s.in[0] * plane, out_image = s.c_out * depth * out_plane;
+  // Images at a time.
+  const int64_t together = std::clamp<int64_t>(
+      kSlicesBudget / std::max<int64_t>(1, depth * channels * plane), 1, std::max<int64_t>(1, s.n));
+
+  ConvShape flat(int64_t images) const {
+    return {images * depth, channels, s.in[1],  s.in[2],     s.c_out,     s.kernel[1],
+            s.kernel[2],    s.out[1], s.out[2], s.stride[1], s.stride[2], s.pad[1],
+            s.pad[2],       s.dil[1], s.dil[2], s.groups};
+  }
+  int64_t room() const { return together * depth * channels * plane; }
+  int64_t out_room() const { return together * out_image; }
+
+  // The slices of some images; what lies in the padding is zero.
+  void gather(int64_t images, const T* x, T* to) const {
+    parallel_for(images * depth * channels, grain(plane), [&](int64_t i, int64_t end) {
+      for (; i < end; i++) {
+        const int64_t d = i / channels % depth, c = i % channels / taps;
+        const int64_t at = d * s.stride[0] - s.pad[0] + i % taps * s.dil[0];
+        const T* from = x + i / (channels * depth) * image + (c * s.in[0] + at) * plane;
+        if (at >= 0 && at < s.in[0])
+          std::copy_n(from, plane, to + i * plane);
+        else
+          std::fill_n(to + i * plane, plane, T(0));
+      }
+    });
+  }
+  // Its adjoint: each slice of x is the sum of those that gather made of it.
+  void scatter(int64_t images, const T* from, T* x) const {
+    parallel_for(images * s.c_in * s.in[0], grain(plane), [&](int64_t i, int64_t end) {
+      for (; i < end; i++) {
+        const int64_t c = i / s.in[0] % s.c_in, first = i / s.in[0] / s.c_in * depth;
+        T* to = x + i * plane;
+        std::fill_n(to, plane, T(0));
+        for (int64_t t = 0; t < taps; t++) {
+          const int64_t d = i % s.in[0] + s.pad[0] - t * s.dil[0];
+          if (d < 0 || d % s.stride[0] != 0 || d / s.stride[0] >= depth) continue;
+          const T* part = from + ((first + d / s.stride[0]) * channels + c * taps + t) * plane;
+          for (int64_t j = 0; j < plane; j++) to[j] += part[j];
+        }
+      }
+    });
+  }
+  // (image, channel, depth) to (image, depth, channel), or back.
+  void turn(int64_t images, const T* y, T* slices, bool back) const {
+    parallel_for(images * depth * s.c_out, grain(out_plane), [&](int64_t i, int64_t end) {
+      for (; i < end; i++) {
+        const int64_t d = i / s.c_out % depth, c = i % s.c_out, n = i / s.c_out / depth;
+        const int64_t at = ((n * s.c_out + c) * depth + d) * out_plane;
+        if (back)
+          std::copy_n(slices + i * out_plane, out_plane, const_cast<T*>(y) + at);
+        else
+          std::copy_n(y + at, out_plane, slices + i * out_plane);
+      }
+    });
+  }
+  static int64_t grain(int64_t size) { return kCopyGrain / std::max<int64_t>(1, size) + 1; }
+
+  template<class F>
+  void each_pass(F f) const {
+    for (int64_t n = 0; n < s.n; n += together) f(n, std::min(together, s.n - n));
+  }
 };
 
 } // namespace
 
 template<class T>
 void conv3d_forward(const Conv3dShape& s, const T* x, const T* w, const T* bias, T* y) {
-  const Sizes z(s);
-  if (s.n * s.c_out * z.pixels == 0) return;
-  T* col = workspace<T>(kSlotSource, z.k * z.pixels);
-  for (int64_t i = 0; i < s.n * s.groups; i++) {
-    const int64_t g = i % s.groups;
-    T* out = y + i * z.m * z.pixels;
-    image_to_columns(s, z.k, x + i * z.image, col);
-    for (int64_t c = 0; bias != nullptr && c < z.m; c++)
-      std::fill_n(out + c * z.pixels, z.pixels, bias[g * z.m + c]);
-    gemm<T>(false, false, z.m, z.pixels, z.k, T(1), w + g * z.m * z.k, z.k, col, z.pixels,
-            bias != nullptr ? T(1) : T(0), out, z.pixels);
-  }
+  const Slices<T> all{.s = s};
+  const Buffer<T> in(all.room()), out(all.out_room());
+  all.each_pass([&](int64_t n, int64_t images) {
+    all.gather(images, x + n * all.image, in.data);
+    conv2d_forward<T>(all.flat(images), in.data, w, bias, out.data);
+    all.turn(images, y + n * all.out_image, out.data, true);
+  });
 }
 
 template<class T>
 void conv3d_backward_input(const Conv3dShape& s, const T* dy, const T* w, T* dx) {
-  const Sizes z(s);
-  if (s.n * s.c_in * volume(s.in) == 0) return;
-  std::fill_n(dx, s.n * s.groups * z.image, T(0));
-  if (z.pixels == 0) return;
-  T* col = workspace<T>(kSlotSource, z.k * z.pixels);
-  for (int64_t i = 0; i < s.n * s.groups; i++) {
-    gemm<T>(true, false, z.k, z.pixels, z.m, T(1), w + i % s.groups * z.m * z.k, z.k,
-            dy + i * z.m * z.pixels, z.pixels, T(0), col, z.pixels);
-    add_columns_to_image(s, col, dx + i * z.image);
-  }
+  const Slices<T> all{.s = s};
+  const Buffer<T> in(all.room()), out(all.out_room());
+  all.each_pass([&](int64_t n, int64_t images) {
+    all.turn(images, dy + n * all.out_image, out.data, false);
+    conv2d_backward_input<T>(all.flat(images), out.data, w, in.data);
+    all.scatter(images, in.data, dx + n * all.image);
+  });
 }
 
 template<class T>
 void conv3d_backward_weight(const Conv3dShape& s, const T* x, const T* dy, T* dw) {
-  const Sizes z(s);
-  std::fill_n(dw, s.c_out * z.k, T(0));
-  if (z.pixels == 0) return;
-  T* col = workspace<T>(kSlotSource, z.k * z.pixels);
-  for (int64_t i = 0; i < s.n * s.groups; i++) {
-    image_to_columns(s, z.k, x + i * z.image, col);
-    gemm<T>(false, true, z.m, z.k, z.pixels, T(1), dy + i * z.m * z.pixels, z.pixels, col, z.pixels,
-            T(1), dw + i % s.groups * z.m * z.k, z.k);
-  }
+  const Slices<T> all{.s = s};
+  const int64_t size = s.c_out * (all.channels / s.groups) * s.kernel[1] * s.kernel[2];
+  std::fill_n(dw, size, T(0));
+  const Buffer<T> in(all.room()), out(all.out_room()), part(size);
+  all.each_pass([&](int64_t n, int64_t images) {
+    all.gather(images, x + n * all.image, in.data);
+    all.turn(images, dy + n * all.out_image, out.data, false);
+    conv2d_backward_weight<T>(all.flat(images), in.data, out.data, part.data);
+    for (int64_t i = 0; i < size; i++) dw[i] += part.data[i];
+  });
 }
 
 #define FLAMBEAU_CONV3D(T)                                                               \

@@ -146,7 +146,7 @@ struct Correlation {
     const double waste = double(ceil_div(int64_t(pixels), gemm.lanes)) * lanes / pixels;
     by_plane = m == 1;
     direct = !by_plane && k <= kDirectDepth && least_columns >= gemm.lanes;
-    by_channel = !by_plane && !direct &&
+    by_channel = !by_plane && !direct && phases[0].taps.size() > 1 &&
                  ceil_div(m, gemm.lanes) + 0.5 * m / k < (m / lanes + copies) * waste;
   }
 

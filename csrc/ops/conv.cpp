@@ -58,6 +58,18 @@ Conv3dShape shape3d(const Geometry& g) {
   return s;
 }
 
+// A depth that the kernel does not mix, nor the height, is more height.
+bool folds(const Geometry& g) {
+  for (int i = 0; i < 2; ++i)
+    if (g.w[2 + i] != 1 || g.stride[i] != 1 || g.pad[i] != 0) return false;
+  return true;
+}
+ConvShape folded(const Geometry& g) {
+  Geometry two = g;
+  for (Dims* d : {&two.x, &two.y}) (*d)[3] *= (*d)[2];
+  return shape2d(two);
+}
+
 // Where a 1x1 kernel meets every pixel once, an image is one long row.
 ConvShape flat(ConvShape s) {
   if (s.kh * s.kw != 1 || s.stride_h * s.stride_w != 1 || s.pad_h + s.pad_w != 0) return s;
@@ -87,7 +99,9 @@ void run(const Geometry& g, const Tensor& a, const Tensor& b, const Tensor& out,
   Tensor o = out.dtype() == x.dtype() ? out : empty(out.shape(), x.dtype());
   dispatch_float(x.dtype(), "convolution", [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if (g.nd == 3)
+    if (g.nd == 3 && folds(g))
+      two(flat(folded(g)), x.data<T>(), y.data<T>(), o.data<T>());
+    else if (g.nd == 3)
       three(shape3d(g), x.data<T>(), y.data<T>(), o.data<T>());
     else
       two(flat(shape2d(g)), x.data<T>(), y.data<T>(), o.data<T>());
