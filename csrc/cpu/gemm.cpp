@@ -242,11 +242,11 @@ bool gemm_by_parts(const GemmCall<T>& call) {
       Product<T>(one).run();
     }
   });
+  for (int64_t part = 1; part * depth < call.k; part++)
+    for (int64_t i = 0; i < size; i++) sums[i] += sums[part * size + i];
   for (int64_t i = 0; i < call.m; i++)
     for (int64_t j = 0; j < call.n; j++) {
-      T sum = sums[i * call.n + j];
-      for (int64_t part = 1; part * depth < call.k; part++)
-        sum += sums[part * size + i * call.n + j];
+      const T sum = sums[i * call.n + j];
       T& c = call.c[i * call.ldc + j];
       c = call.beta == T(0) ? sum : sum + call.beta * call.d[i * call.ldd + j];
     }

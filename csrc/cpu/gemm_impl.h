@@ -136,7 +136,13 @@ void pack_rows(int64_t k, int64_t cols, int width, const T* src, int64_t ld, T* 
       copy_row<T, 2>(panels, width, src, dst, stride);
     if (rest == 0) continue;
     T* end = dst + panels * stride;
-    for (int64_t j = 0; j < width; j++) end[j] = j < rest ? src[panels * width + j] : T(0);
+    const T* from = src + panels * width;
+    if (width == 2 * L) {
+      store(end, rest >= L ? load<Vec<T>>(from) : load_part<T>(from, int(rest)));
+      store(end + L, rest > L ? load_part<T>(from + L, int(rest) - L) : Vec<T>{});
+      continue;
+    }
+    for (int64_t j = 0; j < width; j++) end[j] = j < rest ? from[j] : T(0);
   }
 }
 
