@@ -1,8 +1,7 @@
 // Copies and conversions: contiguous, clone, to, copy_; the accumulation of leaf gradients.
-#include <cstring>
-
 #include "../core/elementwise.h"
 #include "../core/registry.h"
+#include "../cpu/copy_bytes.h"
 #include "../cpu/transpose.h"
 #include "../cuda/elementwise.h"
 #include "ops.h"
@@ -37,9 +36,9 @@ void copy_values(const Tensor& dst, const Tensor& src, bool non_blocking) {
   if (dst.is_cuda() || src.is_cuda()) return cuda::copy(dst, src, non_blocking);
   if (dst.dtype() == src.dtype() && dst.is_contiguous() && src.is_contiguous() &&
       dst.shape() == src.shape()) {
-    size_t bytes = size_t(dst.numel()) * dst.itemsize();
+    int64_t bytes = dst.numel() * dst.itemsize();
     if (bytes <= 262144) {
-      std::memmove(dst.bytes(), src.bytes(), bytes);
+      copy_bytes(dst.bytes(), src.bytes(), bytes);
       return;
     }
   }
@@ -51,9 +50,16 @@ void copy_values(const Tensor& dst, const Tensor& src, bool non_blocking) {
   CastKernel cast = cast_kernel(src.dtype(), dst.dtype());
   int64_t ds = l.shape.empty() ? 0 : l.strides[0][0], ss = l.shape.empty() ? 0 : l.strides[1][0];
   bool plain = dst.dtype() == src.dtype() && ds == dst.itemsize() && ss == ds;
+  if (dst.dtype() == src.dtype() && ds == dst.itemsize() && ss == 0)
+    return dispatch_size(dst.itemsize(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      l.run(65536, [&](char* const* p, int64_t n) {
+        std::fill_n(reinterpret_cast<T*>(p[0]), n, *reinterpret_cast<const T*>(p[1]));
+      });
+    });
   l.run(65536, [&](char* const* p, int64_t n) {
     if (plain)
-      std::memmove(p[0], p[1], size_t(n * ds));
+      copy_bytes(p[0], p[1], n * ds);
     else
       cast(p[1], ss, p[0], ds, n);
   });

@@ -5,12 +5,14 @@
 
 #include "../core/elementwise.h"
 #include "../core/registry.h"
+#include "../cpu/copy_bytes.h"
 #include "../cpu/loops.h"
 #include "../cpu/move_tables.h"
 #include "../cuda/elementwise.h"
 #include "../cuda/indexing.h"
 #include "index.h"
 #include "ops.h"
+#include "targets.h"
 
 namespace flambeau {
 namespace {
@@ -110,19 +112,36 @@ void each_run(const Dims& shape, const Dims& t_strides, int dim, int64_t b, int6
   }
 }
 
-// The positions before, along and after a dimension, as counts.
-struct Split {
-  int64_t outer = 1, along = 1, inner = 1;
-  Split(const Dims& shape, int dim) {
-    for (int d = 0; d < shape.size(); ++d) (d < dim ? outer : d == dim ? along : inner) *= shape[d];
+[[gnu::cold, gnu::noinline]] void out_of_bounds(int64_t v, int64_t size, const char* op, int dim) {
+  fail(ErrorKind::Runtime, "index ", v, " is out of bounds for dimension ", dim, " with size ",
+       size, " (", op, ")");
+}
+
+// How an index names places of t: v[k] the one at k * step + v[k] * stride.
+struct Along {
+  const char* op;
+  int dim;
+  int64_t size, stride;
+  Along(const char* op, const Tensor& t, int dim)
+      : op(op), dim(dim), size(t.dim() ? t.shape()[dim] : 1),
+        stride(t.dim() ? t.strides()[dim] : 0) {}
+  // Asks for a dense row of t most of whose lines n positions will touch.
+  template<class T>
+  void fetch(const T* row, int64_t n, int64_t step) const {
+    constexpr int64_t line = 64 / sizeof(T);
+    if (step != 0 || stride != 1 || n < size / line || size > 512 * line) return;
+    for (int64_t i = 0; i < size; i += line) __builtin_prefetch(row + i);
+  }
+  template<class F>
+  void each(const int64_t* v, int64_t n, int64_t step, F&& f) const {
+    const int64_t many = size, far = stride;
+    for (int64_t k = 0; k < n; ++k) {
+      if (uint64_t(v[k]) >= uint64_t(many)) [[unlikely]]
+        out_of_bounds(v[k], many, op, dim);
+      f(k, k * step + v[k] * far);
+    }
   }
 };
-
-int64_t checked(int64_t v, int64_t size, const char* op, int dim) {
-  FB_CHECK(v >= 0 && v < size, "index ", v, " is out of bounds for dimension ", dim, " with size ",
-           size, " (", op, ")");
-  return v;
-}
 
 Tensor long_index(const Tensor& index, const char* op) {
   FB_CHECK(index.dtype() == DType::I64 || index.dtype() == DType::I32, op,
@@ -151,18 +170,20 @@ struct Gather final : OpOf<Gather> {
   void cpu(const Inputs& in, Outputs& out) override {
     Tensor t = in[0], idx = contiguous(in[1]);
     const int64_t* v = idx.data<int64_t>();
-    int64_t size = t.dim() ? t.shape()[dim] : 1, stride = t.dim() ? t.strides()[dim] : 0;
+    Along along(name(), t, dim);
+    Dims steps = t.dim() ? t.strides() : Dims(idx.dim(), 0);
     dispatch_size(t.itemsize(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       const T* s = t.data<T>();
       T* o = out[0].data<T>();
-      Dims steps = t.dim() ? t.strides() : Dims(idx.dim(), 0);
-      parallel_for(idx.numel(), 16384, [&](int64_t b, int64_t e) {
-        each_run(
-            idx.shape(), steps, dim, b, e, [&](int64_t i, int64_t n, int64_t base, int64_t step) {
-              for (int64_t k = 0; k < n; ++k)
-                o[i + k] = s[base + k * step + checked(v[i + k], size, "gather", dim) * stride];
-            });
+      parallel_for(idx.numel(), even_grain(idx.numel(), 32768), [&](int64_t b, int64_t e) {
+        each_run(idx.shape(), steps, dim, b, e,
+                 [&](int64_t i, int64_t n, int64_t base, int64_t step) {
+                   T* to = o + i;
+                   const T* from = s + base;
+                   along.fetch(from, n, step);
+                   along.each(v + i, n, step, [=](int64_t k, int64_t at) { to[k] = from[at]; });
+                 });
       });
     });
   }
@@ -171,8 +192,8 @@ struct Gather final : OpOf<Gather> {
   }
   Saves saves(const Inputs&) const override { return {2, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {
-    return {scatter_add(zeros(shape, g[0].dtype(), g[0].device()), dim, s.input(1), g[0]),
-            Tensor()};
+    Tensor zero = expand(zeros({}, g[0].dtype(), g[0].device()), shape);
+    return {scatter_add(zero, dim, s.input(1), g[0]), Tensor()};
   }
 };
 
@@ -189,19 +210,22 @@ struct Scatter final : OpOf<Scatter> {
     Tensor t = out[0], idx = contiguous(in[1]), src = in[2];
     if (src.dim()) src = contiguous(window(src, idx.shape()));
     const int64_t* v = idx.data<int64_t>();
-    int64_t size = t.dim() ? t.shape()[dim] : 1, stride = t.dim() ? t.strides()[dim] : 0;
+    Along along(name(), t, dim);
     bool one = src.dim() == 0 && idx.dim() > 0;
     dispatch_all(t.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       T* o = t.data<T>();
       const T* s = src.data<T>();
       Dims steps = t.dim() ? t.strides() : Dims(idx.dim(), 0);
-      auto run_by = [&](int64_t b, int64_t e, auto&& put) {
+      auto run_by = [&](int64_t b, int64_t e, auto put) {
         each_run(idx.shape(), steps, dim, b, e,
                  [&](int64_t i, int64_t n, int64_t base, int64_t step) {
-                   for (int64_t k = 0; k < n; ++k)
-                     put(o[base + k * step + checked(v[i + k], size, name(), dim) * stride],
-                         s[one ? 0 : i + k]);
+                   T* to = o + base;
+                   const T* from = one ? s : s + i;
+                   const int64_t each = one ? 0 : 1;
+                   along.fetch(to, n, step);
+                   along.each(v + i, n, step,
+                              [=](int64_t k, int64_t at) { put(to[at], from[k * each]); });
                  });
       };
       auto run = [&](int64_t b, int64_t e) {
@@ -219,13 +243,15 @@ struct Scatter final : OpOf<Scatter> {
       Split split(idx.shape(), dim);
       int64_t block = split.along * split.inner;
       if (split.outer > 1 || split.inner < 64)
-        return parallel_for(split.outer, std::max<int64_t>(1, 16384 / block),
+        return parallel_for(split.outer, even_grain(split.outer, 32768 / block),
                             [&](int64_t b, int64_t e) { run(b * block, e * block); });
-      parallel_for(split.inner, std::max<int64_t>(16, 16384 / split.along),
-                   [&](int64_t b, int64_t e) {
-                     for (int64_t k = 0; k < split.along; ++k)
-                       run(k * split.inner + b, k * split.inner + e);
-                   });
+      // Strips of columns, of which t's part stays in a core's cache; borders on its lines.
+      int64_t fits = std::min(split.inner / 8, 262144 / (along.size * int64_t(sizeof(T))));
+      int64_t strip = std::max<int64_t>({64, 32768 / split.along, fits});
+      strip = (even_grain(split.inner, strip) + 15) / 16 * 16;
+      parallel_for(split.inner, strip, [&](int64_t b, int64_t e) {
+        for (int64_t k = 0; k < split.along; ++k) run(k * split.inner + b, k * split.inner + e);
+      });
     });
   }
   void cuda(const Inputs& in, Outputs& out) override {
@@ -270,29 +296,44 @@ struct IndexSelect final : OpOf<IndexSelect> {
       FB_CHECK_INDEX(v[i] >= 0 && v[i] < size,
                      "index out of range in self: index_select got index ", v[i], " for dimension ",
                      dim, " with size ", size);
+    if (out[0].numel() == 0) return;
     const char* s = t.bytes();
     char* o = out[0].bytes();
-    auto select = [&](auto&& copy) { // copy(row of the output, row of t)
-      parallel_for(outer * n, std::max<int64_t>(1, 65536 / std::max<int64_t>(inner, 1)),
-                   [&](int64_t b, int64_t e) {
-                     for (int64_t r = b, q = b / n, i = b % n; r < e; ++r) {
-                       copy(r, q * size + v[i]);
-                       if (++i == n) ++q, i = 0;
-                     }
-                   });
-    };
     if (inner == t.itemsize())
       return dispatch_size(int(inner), [&](auto tag) {
         using T = typename decltype(tag)::type;
-        auto* to = reinterpret_cast<T*>(o);
-        auto* from = reinterpret_cast<const T*>(s);
-        if (outer > 1) return select([=](int64_t r, int64_t place) { to[r] = from[place]; });
-        parallel_for(n, 16384, [&](int64_t b, int64_t e) {
-          for (int64_t i = b; i < e; ++i) to[i] = from[v[i]];
-        });
+        pick_each(reinterpret_cast<const T*>(s), v, reinterpret_cast<T*>(o), outer, size, n);
       });
-    select([=](int64_t r, int64_t place) {
-      std::memcpy(o + r * inner, s + place * inner, size_t(inner));
+    parallel_for(outer * n, even_grain(outer * n, 131072 / inner), [&](int64_t b, int64_t e) {
+      for (int64_t r = b, q = b / n, i = b % n; r < e; ++r) {
+        copy_bytes(o + r * inner, s + (q * size + v[i]) * inner, inner);
+        if (++i == n) ++q, i = 0;
+      }
+    });
+  }
+  // Single elements: to[q][i] = from[q][v[i]].
+  template<class T>
+  static void pick_each(const T* from, const int64_t* v, T* to, int64_t outer, int64_t size,
+                        int64_t n) {
+    if (outer == 1)
+      return parallel_for(n, even_grain(n, 16384), [&](int64_t b, int64_t e) {
+        for (int64_t i = b; i < e; ++i) to[i] = from[v[i]];
+      });
+    parallel_for(outer, even_grain(outer, 16384 / n), [&](int64_t b, int64_t e) {
+      int64_t q = b;
+      for (; q + 4 <= e; q += 4) { // rows miss the cache independently of each other
+        const T* row = from + q * size;
+        T* o = to + q * n;
+        for (int64_t i = 0; i < n; ++i) {
+          const T* at = row + v[i];
+          o[i] = at[0];
+          o[n + i] = at[size];
+          o[2 * n + i] = at[2 * size];
+          o[3 * n + i] = at[3 * size];
+        }
+      }
+      for (; q < e; ++q)
+        for (int64_t i = 0; i < n; ++i) to[q * n + i] = from[q * size + v[i]];
     });
   }
   void cuda(const Inputs& in, Outputs& out) override {
@@ -300,7 +341,8 @@ struct IndexSelect final : OpOf<IndexSelect> {
   }
   Saves saves(const Inputs&) const override { return {2, 0}; }
   Grads vjp(const Saved& s, const Grads& g) override {
-    return {index_add(zeros(shape, g[0].dtype(), g[0].device()), dim, s.input(1), g[0]), Tensor()};
+    Tensor zero = expand(zeros({}, g[0].dtype(), g[0].device()), shape);
+    return {index_add(zero, dim, s.input(1), g[0]), Tensor()};
   }
 };
 
@@ -311,41 +353,45 @@ struct IndexPutSlices final : OpOf<IndexPutSlices> {
   const char* name() const override { return add ? "index_add" : "index_copy"; }
   Specs infer(const Inputs& in) override { return {{in[0].shape(), in[0].dtype()}}; }
   void cpu(const Inputs& in, Outputs& out) override {
-    if (!out[0].is(in[0])) copy_values(out[0], in[0]);
-    Tensor t = out[0], idx = contiguous(in[1]), src = contiguous(in[2]);
+    Tensor t = out[0], idx = contiguous(in[1]), src = contiguous(in[2]), old = in[0];
     const int64_t* v = idx.data<int64_t>();
-    int64_t size = t.dim() ? t.shape()[dim] : 1, n = idx.numel(), inner = 1, outer = 1;
-    for (int d = 0; d < dim; ++d) outer *= t.shape()[d];
-    for (int d = dim + 1; d < t.dim(); ++d) inner *= t.shape()[d];
+    int64_t size = t.dim() ? t.shape()[dim] : 1, n = idx.numel();
+    Split split(t.shape(), t.dim() ? dim : 0);
+    int64_t inner = split.inner;
     for (int64_t i = 0; i < n; ++i)
       FB_CHECK_INDEX(v[i] >= 0 && v[i] < size, name(), "(): index ", v[i],
                      " is out of bounds for "
                      "dimension ",
                      dim, " with size ", size);
+    bool one = !old.is_contiguous() && old.strides() == Dims(old.dim(), 0); // a number expanded
+    if (!one) old = contiguous(old);
     dispatch_all(t.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       T* o = t.data<T>();
-      const T* s = src.data<T>();
-      auto put = [&](int64_t a, int64_t i, int64_t b, int64_t e) { // elements [b, e) of a slice
-        T* to = o + (a * size + v[i]) * inner;
-        const T* from = s + (a * n + i) * inner;
-        if (add)
-          for (int64_t k = b; k < e; ++k) to[k] = T(to[k] + from[k]);
-        else
-          std::copy(from + b, from + e, to + b);
+      const T *s = src.data<T>(), *x = old.data<T>();
+      auto begin = [=](int64_t q, int64_t low, int64_t high) {
+        int64_t at = (q * size + low) * inner, m = (high - low) * inner;
+        if (one)
+          std::fill_n(o + at, m, *x);
+        else if (o != x)
+          copy_bytes(reinterpret_cast<char*>(o + at), reinterpret_cast<const char*>(x + at),
+                     m * int64_t(sizeof(T)));
       };
-      int64_t block = n * inner;
-      if (outer > 1 || inner < 32)
-        return parallel_for(outer, std::max<int64_t>(1, 32768 / std::max<int64_t>(block, 1)),
-                            [&](int64_t b, int64_t e) {
-                              for (int64_t a = b; a < e; ++a)
-                                for (int64_t i = 0; i < n; ++i) put(a, i, 0, inner);
-                            });
-      // The same slice may come again: chunks are columns of all slices.
-      parallel_for(inner, std::max<int64_t>(64, 32768 / std::max<int64_t>(n, 1)),
-                   [&](int64_t b, int64_t e) {
-                     for (int64_t i = 0; i < n; ++i) put(0, i, b, e);
-                   });
+      auto put = [=, adds = add](int64_t q, int64_t i) {
+        T* to = o + (q * size + v[i]) * inner;
+        const T* from = s + (q * n + i) * inner;
+        if (adds)
+#pragma GCC ivdep
+          for (int64_t k = 0; k < inner; ++k) to[k] = T(to[k] + from[k]);
+        else
+          copy_bytes(reinterpret_cast<char*>(to), reinterpret_cast<const char*>(from),
+                     inner * int64_t(sizeof(T)));
+      };
+      auto fetch = [=](int64_t q, int64_t i) {
+        const T* from = s + (q * n + i) * inner;
+        for (int64_t k = 0; k < inner && k < 512; k += 64 / sizeof(T)) __builtin_prefetch(from + k);
+      };
+      put_by_target(split.outer, v, n, size, inner, one || o != x, begin, fetch, put);
     });
   }
   void cuda(const Inputs& in, Outputs& out) override {

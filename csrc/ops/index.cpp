@@ -7,10 +7,12 @@
 
 #include "../core/op.h"
 #include "../core/registry.h"
+#include "../cpu/copy_bytes.h"
 #include "../cpu/move_tables.h"
 #include "../cpu/parallel.h"
 #include "../cuda/indexing.h"
 #include "ops.h"
+#include "targets.h"
 
 namespace flambeau {
 namespace {
@@ -85,8 +87,9 @@ struct Plan {
   Dims rest;        // the others, in order
   Dims index_shape; // common shape of the index tensors
   int at = 0;       // where the index dimensions stand in the result
-  Tensor offsets;   // element offset in the source for each index position; on a GPU
-  Tensor only;      // instead the one index that there is
+  Tensor offsets;   // element offset in the source for each index position; or instead
+  Tensor only;      // the one index that there is
+  int64_t count() const { return (only.defined() ? only : offsets).numel(); }
 };
 
 // The tensor's and the index's devices: the host's indices follow a tensor to its GPU.
@@ -151,7 +154,20 @@ void find_offsets(const Tensor& t, const Tensors& idx, Plan& p, const char* op) 
                       d == p.dims[0]);
 }
 
-Plan make_plan(const Tensor& t, const Tensors& raw, const char* op = "index") {
+// The element offsets that index i along dimension d of t stands for: f(position, offset).
+template<class F>
+void each_offset(const Tensor& t, int d, const Tensor& i, int64_t b, int64_t e, F&& f) {
+  const int64_t *v = i.data<int64_t>(), size = t.shape()[d], stride = t.strides()[d];
+  for (int64_t k = b; k < e; ++k) {
+    int64_t at = v[k];
+    FB_CHECK_INDEX(at >= -size && at < size, "index ", at, " is out of bounds for dimension ", d,
+                   " with size ", size);
+    f(k, (at < 0 ? at + size : at) * stride);
+  }
+}
+
+// direct: one index alone may stay as it is.
+Plan make_plan(const Tensor& t, const Tensors& raw, const char* op = "index", bool direct = false) {
   NoGrad off;
   Tensors idx = spread(t, raw);
   FB_CHECK_INDEX(int(idx.size()) <= t.dim(), "too many indices for tensor of dimension ", t.dim(),
@@ -192,19 +208,18 @@ Plan make_plan(const Tensor& t, const Tensors& raw, const char* op = "index") {
     find_offsets(t, idx, p, op);
     return p;
   }
-  p.offsets = zeros(p.index_shape, DType::I64);
-  int64_t* o = p.offsets.data<int64_t>();
-  int64_t n = p.offsets.numel();
+  if (direct && p.dims.size() == 1) {
+    p.only = contiguous(idx[size_t(p.dims[0])]);
+    return p;
+  }
+  p.offsets = p.dims.empty() ? zeros(p.index_shape, DType::I64) : empty(p.index_shape, DType::I64);
+  int64_t *o = p.offsets.data<int64_t>(), n = p.offsets.numel();
   for (int64_t d : p.dims) {
     Tensor i = contiguous(expand(idx[size_t(d)], p.index_shape));
-    const int64_t* v = i.data<int64_t>();
-    int64_t size = t.shape()[int(d)], stride = t.strides()[int(d)];
-    parallel_for(n, 32768, [&](int64_t b, int64_t e) {
-      for (int64_t k = b; k < e; ++k) {
-        FB_CHECK_INDEX(v[k] >= -size && v[k] < size, "index ", v[k],
-                       " is out of bounds for dimension ", d, " with size ", size);
-        o[k] += (v[k] < 0 ? v[k] + size : v[k]) * stride;
-      }
+    bool first = d == p.dims[0];
+    parallel_for(n, even_grain(n, 32768), [&](int64_t b, int64_t e) {
+      each_offset(t, int(d), i, b, e,
+                  [=](int64_t k, int64_t at) { o[k] = first ? at : o[k] + at; });
     });
   }
   return p;
@@ -228,10 +243,10 @@ Dims result_shape(const Tensor& t, const Plan& p) {
 // then the rest dimensions after, `after` elements.
 template<class F>
 void walk(const Tensor& t, const Plan& p, F&& f) {
-  int64_t before = 1, after = 1, n = p.offsets.numel();
+  int64_t before = 1, after = 1, n = p.count();
   for (int i = 0; i < p.rest.size(); ++i) (i < p.at ? before : after) *= t.shape()[int(p.rest[i])];
-  int64_t rows = before * n, grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(after, 1));
-  parallel_for(rows, grain, [&](int64_t b, int64_t e) {
+  int64_t rows = before * n, grain = 16384 / std::max<int64_t>(after, 1);
+  parallel_for(rows, even_grain(rows, grain), [&](int64_t b, int64_t e) {
     while (b < e) {
       int64_t src = 0, rest = b / n, first = b % n, m = std::min(e - b, n - first);
       for (int i = p.at - 1; i >= 0; --i) {
@@ -288,54 +303,100 @@ void gather_slices(const Tensor& t, const Plan& p, const Tensor& out) {
     using T = typename decltype(tag)::type;
     const T* s = t.data<T>();
     T* o = out.data<T>();
-    const int64_t *at = p.offsets.data<int64_t>(), n = int64_t(tail.size());
+    const int64_t n = int64_t(tail.size());
     walk(t, p, [&](int64_t src, int64_t first, int64_t count, int64_t dst) {
       const T* from = s + src;
-      T* to = o + dst;
+      T* to = o + dst - first * n;
+      auto each = [&](auto&& put) { // put(index position, offset)
+        if (p.only.defined())
+          return each_offset(t, int(p.dims[0]), p.only, first, first + count, put);
+        const int64_t* at = p.offsets.data<int64_t>();
+        for (int64_t k = first; k < first + count; ++k) put(k, at[k]);
+      };
       if (run && n == 1)
-        for (int64_t k = 0; k < count; ++k) to[k] = from[at[first + k]];
+        each([=](int64_t k, int64_t at) { to[k] = from[at]; });
       else if (run)
-        for (int64_t k = 0; k < count; ++k)
-          std::memcpy(to + k * n, from + at[first + k], size_t(n) * sizeof(T));
+        each([=](int64_t k, int64_t at) {
+          copy_bytes(reinterpret_cast<char*>(to + k * n), reinterpret_cast<const char*>(from + at),
+                     n * int64_t(sizeof(T)));
+        });
       else
-        for (int64_t k = 0; k < count; ++k)
-          for (int64_t i = 0; i < n; ++i) to[k * n + i] = from[at[first + k] + tail[size_t(i)]];
+        each([&](int64_t k, int64_t at) {
+          for (int64_t i = 0; i < n; ++i) to[k * n + i] = from[at + tail[size_t(i)]];
+        });
     });
   });
 }
 
-// t[plan] = or += values (contiguous, of the result's shape). In order, so that the last wins.
+// How the rows of a broadcast tensor lie: `n` elements side by side (or one for all of them, where
+// `same`), `step` elements after each other.
+struct Rows {
+  int64_t step = 0;
+  bool same = false;
+};
+// values: of the result's shape, n elements a row.
+Tensor as_rows(const Tensor& values, int64_t n, Rows& r) {
+  if (values.strides() == Dims(values.dim(), 0)) {
+    r.same = true;
+    return values;
+  }
+  r.step = n;
+  return contiguous(values);
+}
+
+// t[plan] = or += values of the result's shape. Equal places in order, so that the last wins.
 void scatter_slices(const Tensor& t, const Plan& p, const Tensor& values, bool accumulate) {
   std::vector<int64_t> tail = trailing(t, p);
-  int64_t n = int64_t(tail.size()), count = p.offsets.numel(), before = 1;
+  int64_t n = int64_t(tail.size()), count = p.offsets.numel(), before = 1, size = 1;
   for (int i = 0; i < p.at; ++i) before *= t.shape()[int(p.rest[i])];
+  for (int64_t d : p.dims) size += (t.shape()[int(d)] - 1) * t.strides()[int(d)];
+  if (count == 0 || n == 0) return;
   const int64_t* o = p.offsets.data<int64_t>();
-  auto each = [&](auto&& put) {
-    for (int64_t q = 0; q < before; ++q) {
-      int64_t base = 0, rest = q;
-      for (int i = p.at - 1; i >= 0; --i) {
-        int d = int(p.rest[i]);
-        base += rest % t.shape()[d] * t.strides()[d];
-        rest /= t.shape()[d];
-      }
-      for (int64_t k = 0; k < count; ++k)
-        for (int64_t i = 0; i < n; ++i) put(base + o[k] + tail[size_t(i)], (q * count + k) * n + i);
-    }
+  bool run = is_run(tail);
+  Rows rows;
+  Tensor v = as_rows(values, n, rows);
+  auto each = [&](auto&& put) { // put(place of a slice, its row of values)
+    put_by_target(
+        before, o, count, size, n, false, [](int64_t, int64_t, int64_t) {}, [](int64_t, int64_t) {},
+        [&](int64_t q, int64_t k) {
+          int64_t base = o[k], rest = q;
+          for (int i = p.at - 1; i >= 0; --i) {
+            int d = int(p.rest[i]);
+            base += rest % t.shape()[d] * t.strides()[d];
+            rest /= t.shape()[d];
+          }
+          put(base, (q * count + k) * rows.step);
+        });
   };
   if (!accumulate) {
     dispatch_size(t.itemsize(), [&](auto tag) {
       using T = typename decltype(tag)::type;
-      T* d = t.data<T>();
-      const T* v = values.data<T>();
-      each([&](int64_t a, int64_t b) { d[a] = v[b]; });
+      T* to = t.data<T>();
+      const T* from = v.data<T>();
+      if (run && !rows.same)
+        each([=](int64_t a, int64_t b) {
+          copy_bytes(reinterpret_cast<char*>(to + a), reinterpret_cast<const char*>(from + b),
+                     n * int64_t(sizeof(T)));
+        });
+      else if (run)
+        each([=, one = *from](int64_t a, int64_t) { std::fill_n(to + a, n, one); });
+      else
+        each([&](int64_t a, int64_t b) {
+          for (int64_t i = 0; i < n; ++i) to[a + tail[size_t(i)]] = from[rows.same ? 0 : b + i];
+        });
     });
     return;
   }
   dispatch_all(t.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    T* d = t.data<T>();
-    const T* v = values.data<T>();
-    each([&](int64_t a, int64_t b) { d[a] = T(d[a] + v[b]); });
+    T* to = t.data<T>();
+    const T* from = v.data<T>();
+    each([&](int64_t a, int64_t b) {
+      for (int64_t i = 0; i < n; ++i) {
+        T& x = to[a + (run ? i : tail[size_t(i)])];
+        x = T(x + from[rows.same ? 0 : b + i]);
+      }
+    });
   });
 }
 
@@ -382,7 +443,7 @@ struct Index final : OpOf<Index> {
       starts = true_counts(indices[0].data<bool>(), in[0].numel());
       return {{{starts.back()}, in[0].dtype()}};
     }
-    plan = make_plan(in[0], indices, caller);
+    plan = make_plan(in[0], indices, caller, true);
     return {{result_shape(in[0], plan), in[0].dtype()}};
   }
   void cpu(const Inputs& in, Outputs& out) override {
@@ -411,7 +472,7 @@ struct IndexBackward final : OpOf<IndexBackward> {
   Specs infer(const Inputs& in) override { return {{shape, in[0].dtype()}}; }
   void cpu(const Inputs& in, Outputs& out) override {
     std::memset(out[0].bytes(), 0, size_t(out[0].numel()) * out[0].itemsize());
-    scatter_slices(out[0], make_plan(out[0], indices), contiguous(in[0]), true);
+    scatter_slices(out[0], make_plan(out[0], indices), in[0], true);
   }
   void cuda(const Inputs& in, Outputs& out) override {
     fill_(out[0], Scalar(0));
@@ -435,7 +496,7 @@ struct IndexPut final : OpOf<IndexPut> {
   void cpu(const Inputs& in, Outputs& out) override {
     copy_values(out[0], in[0]);
     Plan p = make_plan(out[0], indices);
-    scatter_slices(out[0], p, contiguous(expand(in[1], result_shape(out[0], p))), accumulate);
+    scatter_slices(out[0], p, expand(in[1], result_shape(out[0], p)), accumulate);
   }
   void cuda(const Inputs& in, Outputs& out) override {
     NoGrad off;
@@ -535,7 +596,7 @@ void index_put_(const Tensor& t, const Tensors& given, const Tensor& values, boo
   }
   {
     NoGrad off;
-    Tensor whole = t.is_cuda() ? expand(v, shape) : contiguous(expand(v, shape));
+    Tensor whole = expand(v, shape);
     if (&whole.storage() == &t.storage()) whole = clone(whole);
     if (t.is_cuda())
       scatter_on_gpu("index_put_", t, p, whole, accumulate);

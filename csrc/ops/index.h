@@ -1,4 +1,4 @@
-// Advanced indexing: gathering and writing at positions given by tensors.
+// Advanced indexing: gathering and writing at positions given by tensors or along one dimension.
 #pragma once
 #include "../core/tensor.h"
 
@@ -11,5 +11,13 @@ Tensor index(const Tensor& t, const Tensors& indices, const char* op = "index");
 void index_put_(const Tensor& t, const Tensors& indices, const Tensor& values, bool accumulate);
 Tensor nonzero(const Tensor& t);    // [count, dim] of int64
 Tensor alias_view(const Tensor& t); // a new view of all of t
+
+// The positions before, along and after a dimension, as counts.
+struct Split {
+  int64_t outer = 1, along = 1, inner = 1;
+  Split(const Dims& shape, int dim) {
+    for (int d = 0; d < shape.size(); ++d) (d < dim ? outer : d == dim ? along : inner) *= shape[d];
+  }
+};
 
 } // namespace flambeau

@@ -1,15 +1,121 @@
 // Joining, repeating, reversing, padding and masking triangles.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "../core/op.h"
 #include "../core/registry.h"
+#include "../cpu/copy_bytes.h"
 #include "../cpu/loops.h"
+#include "../cpu/move_tables.h"
 #include "../cuda/indexing.h"
+#include "index.h"
 #include "ops.h"
 
 namespace flambeau {
 namespace {
+
+// One input's share of each index before the dimension along which it is joined: `rows` runs of
+// `run` bytes, or none where the input has to be moved by itself.
+struct Part {
+  const char* base = nullptr;
+  int64_t width = 0, outer_step = 0, rows = 1, row_step = 0, run = 0; // in bytes
+};
+
+// Dimensions [from, to) of t as one, where the strides allow that.
+bool as_one(const Tensor& t, int from, int to, int64_t& size, int64_t& step) {
+  size = 1;
+  step = 0;
+  for (int d = to - 1; d >= from; --d) {
+    if (t.shape()[d] == 1) continue;
+    if (size == 1)
+      step = t.strides()[d] * t.itemsize();
+    else if (t.strides()[d] * t.itemsize() != step * size)
+      return false;
+    size *= t.shape()[d];
+  }
+  return true;
+}
+
+Part part_of(const Tensor& t, int dim) {
+  Part p;
+  int first = t.dim();
+  p.run = t.itemsize();
+  for (; first > dim; --first) {
+    int64_t n = t.shape()[first - 1];
+    if (n != 1 && t.strides()[first - 1] * t.itemsize() != p.run) break;
+    p.run *= n;
+  }
+  int64_t outer;
+  if (!as_one(t, 0, dim, outer, p.outer_step) || !as_one(t, dim, first, p.rows, p.row_step) ||
+      (p.rows > 1 && p.run < 32))
+    return {};
+  p.width = p.rows * p.run;
+  p.base = t.bytes();
+  return p;
+}
+
+// The bytes [b, e) of the joined tensor, an index of which before the dimension takes `row` of
+// them.
+void join_bytes(const std::vector<Part>& parts, int64_t row, char* out, int64_t b, int64_t e) {
+  int64_t outer = b / row, at = b % row;
+  size_t k = 0;
+  while (at >= parts[k].width) at -= parts[k++].width;
+  while (b < e) {
+    const Part& p = parts[k];
+    int64_t end = std::min(p.width, at + e - b);
+    const char* from = p.base + outer * p.outer_step;
+    while (p.base && at < end) {
+      int64_t in_run = at % p.run, n = std::min(p.run - in_run, end - at);
+      copy_bytes(out + b, from + at / p.run * p.row_step + in_run, n);
+      at += n;
+      b += n;
+    }
+    b += end - at;
+    at = 0;
+    if (++k == parts.size()) k = 0, ++outer;
+  }
+}
+
+// The same for parts of a few bytes, one after the other over blocks of rows [b, e).
+void join_slim(const std::vector<Part>& parts, int64_t row, char* out, int64_t b, int64_t e) {
+  int64_t block = std::max<int64_t>(1, 16384 / row);
+  for (; b < e; b += block) {
+    int64_t m = std::min(block, e - b);
+    char* to = out + b * row;
+    for (const Part& p : parts) {
+      const char* from = p.base + b * p.outer_step;
+      auto move = [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        for (int64_t i = 0; i < m; ++i)
+          std::memcpy(to + i * row, from + i * p.outer_step, sizeof(T));
+      };
+      if (!p.base)
+        ;
+      else if (p.width <= 16 && std::has_single_bit(uint64_t(p.width)))
+        dispatch_size(int(p.width), move);
+      else
+        for (int64_t i = 0; i < m; ++i) copy_bytes(to + i * row, from + i * p.outer_step, p.width);
+      to += p.width;
+    }
+  }
+}
+
+// Joins the parts, each of which takes `width` bytes even where it has no base.
+void join(const std::vector<Part>& parts, int64_t outer, char* out) {
+  int64_t row = 0;
+  bool slim = outer > 1;
+  for (const Part& p : parts) {
+    row += p.width;
+    slim = slim && p.rows == 1 && p.width <= 64;
+  }
+  if (slim)
+    return parallel_for(outer, even_grain(outer, 65536 / row + 1),
+                        [&](int64_t b, int64_t e) { join_slim(parts, row, out, b, e); });
+  int64_t all = outer * row;
+  parallel_for(all, even_grain(all, 131072),
+               [&](int64_t b, int64_t e) { join_bytes(parts, row, out, b, e); });
+}
 
 struct Cat final : OpOf<Cat> {
   int dim;
@@ -22,25 +128,17 @@ struct Cat final : OpOf<Cat> {
   void cpu(const Inputs& in, Outputs& out) override {
     Tensor o = out[0];
     if (o.numel() == 0) return;
-    int64_t outer = 1, inner = o.itemsize(), at = 0;
-    for (int i = 0; i < dim; ++i) outer *= shape[i];
-    for (int i = dim + 1; i < shape.size(); ++i) inner *= shape[i];
-    int64_t row = shape[dim] * inner;
-    for (int k = 0; k < in.size(); ++k) {
-      int64_t width = sizes[k] * inner;
-      if (in[k].is_contiguous() && in[k].dtype() == dtype) {
-        const char* s = in[k].bytes();
-        char* d = o.bytes() + at;
-        parallel_for(outer, std::max<int64_t>(1, 262144 / std::max<int64_t>(width, 1)),
-                     [&](int64_t b, int64_t e) {
-                       for (int64_t i = b; i < e; ++i)
-                         std::memcpy(d + i * row, s + i * width, size_t(width));
-                     });
-      } else {
-        copy_values(slot(o, at / inner, sizes[k]), in[k]);
-      }
-      at += width;
+    Split split(shape, dim);
+    int64_t inner = split.inner * o.itemsize(), at = 0;
+    std::vector<Part> parts;
+    for (int k = 0; k < in.size(); at += sizes[k++]) {
+      if (sizes[k] == 0) continue;
+      Part p = in[k].dtype() == dtype ? part_of(in[k], dim) : Part();
+      if (!p.base) copy_values(slot(o, at, sizes[k]), in[k]);
+      p.width = sizes[k] * inner;
+      parts.push_back(p);
     }
+    join(parts, split.outer, o.bytes());
   }
   Tensor slot(const Tensor& o, int64_t at, int64_t size) const { // where an input goes
     Dims part = shape, strides = o.strides();
@@ -99,12 +197,45 @@ struct Flip final : OpOf<Flip> {
     l.add(out[0].bytes(), expanded_bytes(out[0], x.shape()));
     l.add(base, st);
     l.prepare(x.shape());
-    CastKernel copy = cast_kernel(x.dtype(), x.dtype());
     int64_t ds = l.shape.empty() ? 0 : l.strides[0][0], ss = l.shape.empty() ? 0 : l.strides[1][0];
-    l.run(65536, [&](char* const* p, int64_t n) { copy(p[1], ss, p[0], ds, n); });
+    int64_t size = x.itemsize();
+    if (ds == size && ss == -size) {
+      Reverse reverse = move_tables().reverse[std::countr_zero(unsigned(size))];
+      l.run(65536, [&](char* const* p, int64_t n) { reverse(p[1] + (n - 1) * ss, p[0], n); });
+    } else if (ds == size && ss == size) {
+      l.run(65536, [&](char* const* p, int64_t n) { copy_bytes(p[0], p[1], n * size); });
+    } else {
+      CastKernel copy = cast_kernel(x.dtype(), x.dtype());
+      l.run(65536, [&](char* const* p, int64_t n) { copy(p[1], ss, p[0], ds, n); });
+    }
   }
   void cuda(const Inputs& in, Outputs& out) override { cuda::flip(out[0], in[0], dims); }
   Grads vjp(const Saved&, const Grads& g) override { return {flip(g[0], dims)}; }
+};
+
+struct Roll final : OpOf<Roll> {
+  int dim;
+  int64_t shift; // from 0 to below the size
+  const char* name() const override { return "roll"; }
+  Specs infer(const Inputs& in) override { return {{in[0].shape(), in[0].dtype()}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    if (in[0].numel() == 0) return;
+    NoGrad off;
+    Tensor x = contiguous(in[0]);
+    Split split(x.shape(), dim);
+    Part all = part_of(x, dim), last = all, first = all;
+    last.width = last.run = split.inner * x.itemsize() * shift;
+    last.base += all.width - last.width;
+    first.width = first.run = all.width - last.width;
+    join({last, first}, split.outer, out[0].bytes());
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    NoGrad off;
+    int64_t rest = in[0].size(dim) - shift;
+    copy_values(narrow(out[0], dim, 0, shift), narrow(in[0], dim, rest, shift));
+    copy_values(narrow(out[0], dim, shift, rest), narrow(in[0], dim, 0, rest));
+  }
+  Grads vjp(const Saved&, const Grads& g) override { return {roll(g[0], {-shift}, {dim})}; }
 };
 
 struct Triangle final : OpOf<Triangle> {
@@ -143,9 +274,63 @@ struct Pad final : OpOf<Pad> {
   Dims out_shape;
   const char* name() const override { return "constant_pad_nd"; }
   Specs infer(const Inputs& in) override { return {{out_shape, in[0].dtype()}}; }
-  void cpu(const Inputs& in, Outputs& out) override { fill_around(in, out); }
-  void cuda(const Inputs& in, Outputs& out) override { fill_around(in, out); }
-  void fill_around(const Inputs& in, Outputs& out) const {
+  void cpu(const Inputs& in, Outputs& out) override {
+    if (out[0].numel() == 0) return;
+    if (out_shape.empty()) return copy_values(out[0], in[0]);
+    NoGrad off;
+    Dims shape = out_shape, lead = before, part = in[0].shape(), steps = in[0].strides();
+    const char* from = in[0].bytes();
+    for (int d = 0; d < shape.size(); ++d) {
+      part[d] = shape[d] - std::max<int64_t>(before[d], 0) - std::max<int64_t>(after[d], 0);
+      if (before[d] < 0) from -= before[d] * steps[d] * in[0].itemsize(), lead[d] = 0;
+    }
+    for (int n = shape.size();
+         n > 1 && part[n - 1] == shape[n - 1] && steps[n - 2] == steps[n - 1] * shape[n - 1];
+         --n) { // dimensions without padding join the one before
+      steps[n - 2] = steps[n - 1];
+      for (Dims* d : {&shape, &lead, &part}) (*d)[n - 2] *= shape[n - 1];
+      for (Dims* d : {&shape, &lead, &part, &steps}) d->pop_back();
+    }
+    Tensor fill = full({}, value, in[0].dtype());
+    dispatch_size(in[0].itemsize(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      fill_around(shape, lead, part, steps, reinterpret_cast<const T*>(from), *fill.data<T>(),
+                  out[0].data<T>());
+    });
+  }
+  // Rows of the padded tensor: `part` elements of x, `lead` places after its start.
+  template<class T>
+  static void fill_around(const Dims& shape, const Dims& lead, const Dims& part, const Dims& steps,
+                          const T* x, T v, T* out) {
+    int last = shape.size() - 1;
+    int64_t width = shape[last], left = lead[last], m = std::max<int64_t>(part[last], 0),
+            step = steps[last];
+    parallel_for(numel_of(shape) / width, even_grain(numel_of(shape) / width, 65536 / width + 1),
+                 [&](int64_t b, int64_t e) {
+                   for (int64_t r = b; r < e; ++r) {
+                     const T* from = x;
+                     bool inside = m > 0;
+                     for (int64_t d = last - 1, rest = r; d >= 0; rest /= shape[d--]) {
+                       int64_t at = rest % shape[d] - lead[d];
+                       inside = inside && at >= 0 && at < part[d];
+                       from += at * steps[d];
+                     }
+                     T* to = out + r * width;
+                     if (!inside) {
+                       std::fill_n(to, width, v);
+                       continue;
+                     }
+                     for (int64_t i = 0; i < left; ++i) to[i] = v;
+                     for (int64_t i = left + m; i < width; ++i) to[i] = v;
+                     if (step == 1)
+                       copy_bytes(reinterpret_cast<char*>(to + left),
+                                  reinterpret_cast<const char*>(from), m * int64_t(sizeof(T)));
+                     else
+                       for (int64_t i = 0; i < m; ++i) to[left + i] = from[i * step];
+                   }
+                 });
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
     fill_(out[0], value);
     const Tensor& x = in[0];
     Dims part = x.shape();
@@ -255,7 +440,7 @@ Tensor repeat(const Tensor& t, const Dims& times) {
     wide.push_back(s);
     flat.push_back(times[i] * s);
   }
-  return view(clone(contiguous(expand(reshape(t, shape), wide))), flat);
+  return view(restride_copy(expand(reshape(t, shape), wide), contiguous_strides(wide)), flat);
 }
 
 Tensor flip(const Tensor& t, const Dims& dims) {
@@ -275,11 +460,11 @@ Tensor roll(const Tensor& t, const Dims& shifts, const Dims& dims) {
            "shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
   Tensor r = t;
   for (int i = 0; i < dims.size(); ++i) {
-    int64_t n = r.size(dims[i]);
-    if (n == 0) return clone(t);
-    int64_t s = ((shifts[i] % n) + n) % n;
-    r = s == 0 ? clone(r)
-               : cat({narrow(r, dims[i], n - s, s), narrow(r, dims[i], 0, n - s)}, dims[i]);
+    Roll op;
+    op.dim = int(wrap_dim(dims[i], t.dim(), "roll"));
+    int64_t n = r.size(op.dim);
+    op.shift = n ? ((shifts[i] % n) + n) % n : 0;
+    r = apply(std::move(op), {r});
   }
   return r;
 }
