@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 import subprocess
 import sys
-import tempfile
 import time
+import zipfile
 
-from cases.base import ROOT
+import flambeau
 from cases.programs import STEPS
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -57,11 +58,14 @@ def peak_memory(module, program):
 
 
 def wheel_size():
-    """Megabytes of Flambeau's wheel, built into a temporary folder."""
-    with tempfile.TemporaryDirectory() as d:
-        command = "-m pip wheel --quiet --no-deps --no-build-isolation -w".split()
-        subprocess.check_call([sys.executable, *command, d, str(ROOT)])
-        return next(pathlib.Path(d).glob("*.whl")).stat().st_size / 1e6
+    """Megabytes of the installed package, compressed as in a wheel."""
+    package = pathlib.Path(flambeau.__file__).parent
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for file in package.rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts:
+                wheel.write(file)
+    return packed.tell() / 1e6
 
 
 def startup_table():

@@ -173,6 +173,75 @@ def test_double_error_functions(name):
     assert np.isnan(getattr(fb, name)(fb.tensor([np.nan], dtype=fb.float64)).numpy()).all()
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_integer_quotients(dtype):
+    edges = [2**30, 2**31 - 1] if dtype == "int32" else [2**51 - 1, 2**51, 2**53 + 1, 2**63 - 1]
+    pool = np.array([v * s for v in (1, 2, 3, 7, 97, 1000, *edges) for s in (1, -1)], dtype)
+    x = np.concatenate([np.repeat(pool, len(pool)), rng.integers(-(10**9), 10**9, 1000)])
+    y = np.concatenate([np.tile(pool, len(pool)), rng.integers(1, 10**5, 1000)])
+    x, y = x.astype(dtype), y.astype(dtype)
+    for a, b in ((x, y), (x[-1000:], y[-1000:]), (x, y[5]), (x[-1000:], y[7]), (x[3], y)):
+        s, t = fb.from_numpy(np.array(a)), fb.from_numpy(np.array(b))
+        same(s // t, a // b)
+        same(s % t, a % b)
+    same(fb.from_numpy(x[::2]) // fb.from_numpy(y[::2]), x[::2] // y[::2])
+    holed = y[-1000:].copy()
+    holed[777] = 0
+    for f in (fb.floor_divide, fb.remainder):
+        with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+            f(fb.from_numpy(x[-1000:]), fb.from_numpy(holed))
+
+
+@pytest.mark.parametrize("f", ["add", "sub", "mul", "true_divide"])
+def test_bfloat16_arithmetic(f):
+    # Each result is the float's, rounded once to the nearest, ties to even.
+    specials = fb.tensor([0.0, -0.0, math.inf, -math.inf, math.nan, 3e38, -3e38, 1e-40, 1.0, 257.0])
+    a = fb.cat([specials.repeat_interleave(10), fb.from_numpy(values(5003))]).bfloat16()
+    b = fb.cat([specials.repeat(10), fb.from_numpy(values(5003))]).bfloat16()
+    f = getattr(fb, f)
+    for x, y in (
+        (a, b),
+        (a, b[:1]),
+        (b[:1], a),
+        (a[:5000].view(50, 100), b[:100]),
+        (a[::3], b[::3]),
+    ):
+        got, want = f(x, y), f(x.float(), y.float()).bfloat16()
+        assert got.dtype == fb.bfloat16
+        assert fb.equal(got.isnan(), want.isnan())
+        keep = ~want.isnan()
+        same(got[keep].view(fb.int16), want[keep].view(fb.int16).numpy())
+    for number in (2, 0.5, 0.1, -3.0, 1e-3, math.inf):
+        got, want = f(a, number), f(a.float(), number).bfloat16()
+        keep = ~want.isnan()
+        same(got[keep].view(fb.int16), want[keep].view(fb.int16).numpy())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 31, 64, 65, 200])
+def test_rows_beside_rows_and_columns(n, dtype):
+    x, row, column = values((9, n), dtype), values(n, dtype), values((9, 1), dtype)
+    a, r, c = fb.from_numpy(x), fb.from_numpy(row), fb.from_numpy(column)
+    for f in (np.add, np.subtract, np.multiply, np.true_divide):
+        g = getattr(fb, f.__name__)
+        for s, t, u, v in ((a, r, x, row), (r, a, row, x), (a, c, x, column), (c, a, column, x)):
+            same(g(s, t), f(u, v))
+        same(g(c, r), f(column, row))
+
+
+def test_operands_beyond_the_caches():
+    x, y = values(3_000_001), values(3_000_001)
+    a, b = fb.from_numpy(x), fb.from_numpy(y)
+    same(a + b, x + y)
+    same(a[1:] + b[:-1], x[1:] + y[:-1])
+    same(a > b, x > y)
+    same(a.double(), x.astype("float64"))
+    same(a[1:].clone(), x[1:])
+    same(a[:2_800_000].view(1400, 2000) + b[:2000], x[:2_800_000].reshape(1400, 2000) + y[:2000])
+    want = x + y
+    same(a.add_(b), want)
+
+
 @pytest.mark.parametrize("shift", [0, 1, 5, 63, 64, -1])
 def test_shifts_of_long_integers(shift):
     x = np.concatenate([rng.integers(-(2**63), 2**63 - 1, 20), [-1, 0, 1]])

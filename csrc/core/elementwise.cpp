@@ -57,6 +57,12 @@ struct ElemOp final : OpOf<ElemOp> {
   }
 };
 
+// Whether bfloat16 holds the number.
+bool is_bfloat(const Tensor& number) {
+  const double v = item(number).f;
+  return double(float(bf16(float(v)))) == v;
+}
+
 struct Plan {
   DType compute, kernel_out, result;
   Dims shape;
@@ -99,6 +105,10 @@ Plan plan_of(const ElemRow& row, const Tensor* in) {
   for (int i = 1; i < n; ++i)
     if (!(in[i].shape() == pl.shape))
       pl.shape = broadcast_shapes(pl.shape, in[i].shape(), row.name);
+  // Some rows compute in bfloat16 at once, where no operand holds more.
+  if (t == DType::BF16 && (*row.kernels)[int(t)] && pl.device.is_cpu() &&
+      (same || (number && is_bfloat(in[1]))))
+    pl.compute = pl.kernel_out = t;
   pl.kernel = (*row.kernels)[int(pl.compute)];
   FB_CHECK(pl.kernel, "\"", row.name, "\" not implemented for '", pl.compute, "'");
   return pl;

@@ -20,6 +20,9 @@ template<class From, class To>
                                                       int64_t ds, int64_t n) {
   if (ss == sizeof(From) && ds == sizeof(To))
     return move_tables().cast[int(dtype_of<From>)][int(dtype_of<To>)](src, dst, n);
+  if constexpr (std::is_same_v<From, To>)
+    if (ss == 2 * sizeof(From) && ds == sizeof(From))
+      return move_tables().every_second[std::countr_zero(sizeof(From))](src, dst, n);
   for (int64_t i = 0; i < n; ++i)
     *reinterpret_cast<To*>(dst + i * ds) =
         convert<To>(*reinterpret_cast<const From*>(src + i * ss));

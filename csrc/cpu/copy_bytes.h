@@ -1,6 +1,5 @@
-// Copies of rows of bytes, and chunks that share work evenly.
+// Copies of rows of bytes.
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -44,15 +43,6 @@ namespace flambeau {
   } else {
     for (int64_t i = 0; i < n; ++i) to[i] = from[i];
   }
-}
-
-// A grain of at most `grain` that cuts n into equal chunks, an even number of them: three chunks
-// keep two threads as long as four.
-inline int64_t even_grain(int64_t n, int64_t grain) {
-  int64_t chunks = (n + grain - 1) / std::max<int64_t>(grain, 1);
-  if (chunks <= 1) return std::max<int64_t>(n, 1);
-  chunks += chunks % 2;
-  return (n + chunks - 1) / chunks;
 }
 
 } // namespace flambeau

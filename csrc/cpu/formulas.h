@@ -92,14 +92,14 @@ FB_INLINE bool signbit(T x) {
 template<class T>
 FB_INLINE bool is_zero(T x) {
   if constexpr (std::is_same_v<T, bool>)
-    return !x;
+    return bool(std::bit_cast<uint8_t>(x) ^ 1); // vectorises, as !x does not
   else
     return x == T(0);
 }
 template<class T>
 FB_INLINE T bit_not(T x) {
   if constexpr (std::is_same_v<T, bool>)
-    return !x;
+    return is_zero(x);
   else
     return T(~x);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "stream.h"
 #include "transpose.h"
 
 namespace flambeau {
@@ -70,12 +71,13 @@ struct Plan {
   int64_t out_stride;
   unsigned scalars = 0, direct = 0; // inputs of one element; those that the kernel reads in place
   bool plain = false;               // all of them, and the output too
+  bool streamed = false;            // no cache holds the operands: write past it
 };
 
-// One run that needs casts or gathers, block by block through buffers in cache.
+// One run that needs casts or gathers or is streamed, block by block through buffers in cache.
 void run_buffered(const Plan& pl, char* const* ptr, int64_t n) {
   const unsigned scalars = pl.scalars, direct = pl.direct;
-  alignas(64) char buf[kMaxOperands][kBlock * 16];
+  alignas(64) char buf[kMaxOperands][kBlock * 16], done[kBlock * 16];
   int csize = size_of(pl.compute), rsize = size_of(pl.result);
   bool out_direct = pl.out_type == pl.result && pl.out_stride == rsize;
   CastKernel casts[kMaxOperands];
@@ -100,14 +102,15 @@ void run_buffered(const Plan& pl, char* const* ptr, int64_t n) {
         in[i] = buf[i + 1];
       }
     }
-    char* dst = ptr[0] + b * pl.out_stride;
-    pl.kernel(in, out_direct ? dst : buf[0], m, scalars, pl.p);
-    if (!out_direct) cast_out(buf[0], rsize, dst, pl.out_stride, m);
+    char *dst = ptr[0] + b * pl.out_stride, *made = pl.streamed ? done : dst;
+    pl.kernel(in, out_direct ? made : buf[0], m, scalars, pl.p);
+    if (!out_direct) cast_out(buf[0], rsize, made, pl.out_stride, m);
+    if (pl.streamed) stream_bytes(dst, done, m * pl.out_stride);
   }
 }
 
 void run_row(const Plan& pl, char* const* ptr, int64_t n) {
-  if (!pl.plain) return run_buffered(pl, ptr, n);
+  if (!pl.plain || pl.streamed) return run_buffered(pl, ptr, n);
   const void* src[kMaxOperands];
   for (int i = 0; i < pl.n_in; ++i) src[i] = ptr[i + 1];
   pl.kernel(src, ptr[0], n, pl.scalars, pl.p);
@@ -123,6 +126,19 @@ void set_ways(Plan& pl, bool single) {
              (pl.out_stride == size_of(pl.result) || single);
 }
 
+// Whether the operands are more than a cache holds and the output is none of the inputs.
+bool exceeds_cache(const StridedLoop& loop, const Plan& pl) {
+  int64_t bytes = 0;
+  for (int i = 0; i < loop.ops; ++i) {
+    if (i > 0 && loop.base[i] == loop.base[0]) return false;
+    int64_t size = size_of(i > 0 ? pl.in_types[i - 1] : pl.out_type);
+    for (int d = 0; d < loop.shape.size(); ++d)
+      if (loop.strides[i][d]) size *= loop.shape[d];
+    bytes += size;
+  }
+  return bytes > kCacheBytes;
+}
+
 // An input that is dense along another dimension than the output: that dimension, or 0.
 int crossed_dimension(const StridedLoop& loop, const Plan& pl) {
   if (loop.shape.size() < 2 || loop.shape[0] < 8 || pl.out_stride != size_of(pl.out_type)) return 0;
@@ -135,10 +151,16 @@ int crossed_dimension(const StridedLoop& loop, const Plan& pl) {
   return 0;
 }
 
+// Asks for `count` rows of `bytes`: the processor foresees no short rows that lie far apart.
+void prefetch_rows(const char* src, int64_t row, int64_t count, int64_t bytes) {
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t k = 0; k < bytes; k += 64) __builtin_prefetch(src + i * row + k, 0, 2);
+}
+
 // Strips of rows along dimension d; inputs that are dense along it are turned, block by block, into
 // buffers in cache, where rows are dense.
 void run_crossed(const StridedLoop& loop, Plan pl, int d) {
-  constexpr int64_t kRows = 16, kWidth = 128;
+  constexpr int64_t kRows = 64, kWidth = 64; // four cache lines of floats each way
   unsigned crossed = 0;
   for (int i = 0; i < pl.n_in; ++i) {
     int64_t size = size_of(pl.in_types[i]);
@@ -156,6 +178,8 @@ void run_crossed(const StridedLoop& loop, Plan pl, int d) {
         if (!(crossed >> i & 1)) continue;
         int64_t row = loop.strides[i + 1][0];
         const char* src = strip[i + 1] + b * row;
+        prefetch_rows(src + kWidth * row, row, std::min(kWidth, loop.shape[0] - b - kWidth),
+                      rows * size_of(pl.in_types[i]));
         dispatch_size(size_of(pl.in_types[i]), [&](auto tag) {
           using T = typename decltype(tag)::type;
           transpose_tiles(reinterpret_cast<T*>(turned[i]), kWidth * int64_t(sizeof(T)),
@@ -207,6 +231,7 @@ void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tenso
   int d = crossed_dimension(loop, pl);
   if (d > 0) return run_crossed(loop, pl, d);
   set_ways(pl, n0 == 1);
+  pl.streamed = n0 >= kBlock && pl.out_stride == size_of(pl.out_type) && exceeds_cache(loop, pl);
   loop.run(kGrain, [&](char* const* ptr, int64_t n) { run_row(pl, ptr, n); });
 }
 

@@ -40,6 +40,15 @@ struct StridedLoop {
   void run_strips(int d, int64_t height, int64_t grain, F&& f) const;
 };
 
+// A grain of at most `grain`, rounded up to `unit`, that cuts n into equal chunks, an even number
+// of them: three chunks keep two threads as long as four. It depends on n alone, not on threads.
+inline int64_t even_grain(int64_t n, int64_t grain, int64_t unit = 1) {
+  int64_t chunks = (n + grain - 1) / std::max<int64_t>(grain, 1);
+  if (chunks <= 1) return std::max<int64_t>(n, 1);
+  chunks += chunks % 2;
+  return ((n + chunks - 1) / chunks + unit - 1) / unit * unit;
+}
+
 // Strides of `t`, in bytes, as if expanded to `shape`.
 Dims expanded_bytes(const Tensor& t, const Dims& shape);
 
@@ -52,8 +61,8 @@ template<class F>
 void StridedLoop::run(int64_t grain, F&& f) const {
   if (numel == 0) return;
   int64_t n0 = inner(), outer = numel / n0;
-  if (outer == 1) { // split the run itself
-    parallel_for(n0, grain, [&](int64_t b, int64_t e) {
+  if (outer == 1) { // split the run itself, in parts of equal size
+    parallel_for(n0, even_grain(n0, grain, 64), [&](int64_t b, int64_t e) {
       char* p[kMaxOperands];
       for (int i = 0; i < ops; ++i) p[i] = base[i] + (shape.empty() ? 0 : b * strides[i][0]);
       f(p, e - b);
@@ -61,7 +70,7 @@ void StridedLoop::run(int64_t grain, F&& f) const {
     return;
   }
   int64_t rows = grain / n0 > 0 ? grain / n0 : 1;
-  parallel_for(outer, rows, [&](int64_t b, int64_t e) {
+  parallel_for(outer, even_grain(outer, rows), [&](int64_t b, int64_t e) {
     char* p[kMaxOperands];
     Dims at(shape.size(), 0);
     int64_t rest = b;

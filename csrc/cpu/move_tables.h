@@ -11,11 +11,14 @@ using Choose = void (*)(const uint8_t* mask, const void* a, const void* b, void*
                         unsigned scalars);
 // out[i] = src[n - 1 - i].
 using Reverse = void (*)(const void* src, void* out, int64_t n);
+// Every second element, n of them, side by side.
+using EverySecond = void (*)(const void* src, void* dst, int64_t n);
 
 struct MoveTables {
   DenseCast cast[kDTypes][kDTypes];
   Choose choose[5]; // by log2 of the element's size
   Reverse reverse[5];
+  EverySecond every_second[5];
 };
 namespace move_base {
 extern const MoveTables tables;

@@ -2,6 +2,7 @@
 #include "../core/elementwise.h"
 #include "../core/registry.h"
 #include "../cpu/copy_bytes.h"
+#include "../cpu/stream.h"
 #include "../cpu/transpose.h"
 #include "../cuda/elementwise.h"
 #include "ops.h"
@@ -57,11 +58,18 @@ void copy_values(const Tensor& dst, const Tensor& src, bool non_blocking) {
         std::fill_n(reinterpret_cast<T*>(p[0]), n, *reinterpret_cast<const T*>(p[1]));
       });
     });
+  bool streamed = ds == dst.itemsize() && l.inner() >= 512 &&
+                  dst.numel() * (dst.itemsize() + src.itemsize()) > kCacheBytes;
   l.run(65536, [&](char* const* p, int64_t n) {
-    if (plain)
-      copy_bytes(p[0], p[1], n * ds);
-    else
-      cast(p[1], ss, p[0], ds, n);
+    if (plain && streamed) return stream_bytes(p[0], p[1], n * ds);
+    if (plain) return copy_bytes(p[0], p[1], n * ds);
+    if (!streamed) return cast(p[1], ss, p[0], ds, n);
+    alignas(64) char block[512 * 16];
+    for (int64_t i = 0; i < n; i += 512) {
+      const int64_t m = std::min<int64_t>(512, n - i);
+      cast(p[1] + i * ss, ss, block, ds, m);
+      stream_bytes(p[0] + i * ds, block, m * ds);
+    }
   });
 }
 

@@ -75,7 +75,8 @@ Tensor full(const Dims& shape, Scalar value, DType dtype, Device device) {
 Tensor zeros(const Dims& shape, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
   if (t.device().is_cpu())
-    std::memset(t.bytes(), 0, size_t(t.numel()) * t.itemsize());
+    parallel_for(t.numel() * t.itemsize(), 1 << 20,
+                 [p = t.bytes()](int64_t b, int64_t e) { std::memset(p + b, 0, size_t(e - b)); });
   else
     fill_(t, Scalar(int64_t(0)));
   return t;

@@ -8,6 +8,7 @@
 #include "../core/op.h"
 #include "../core/registry.h"
 #include "../cpu/copy_bytes.h"
+#include "../cpu/loops.h"
 #include "../cpu/move_tables.h"
 #include "../cpu/parallel.h"
 #include "../cuda/indexing.h"

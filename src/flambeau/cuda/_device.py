@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from .. import _C
 
 
@@ -120,6 +118,8 @@ class DeviceProperties:
 
     def __init__(self, values):
         self.__dict__.update(values)
+        import uuid  # on demand: it would be a tenth of the time that importing Flambeau takes
+
         self.uuid = uuid.UUID(bytes=values["uuid"])
 
     def __repr__(self):
