@@ -216,3 +216,115 @@ def test_errors(i):
     kind, text, f = ERRORS[i]
     with pytest.raises(kind, match=text):
         f()
+
+
+def positive(n, *lead, dtype=np.float64):
+    a = np.random.RandomState(n).randn(*lead, n, n)
+    return (a @ np.swapaxes(a, -1, -2) + n * np.eye(n)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [0, 1, 5, 16, 31, 64, 65, 130, 257])
+def test_cholesky_of_any_size(n, dtype):
+    tol = 1e-5 if dtype == "float32" else 1e-13
+    for lead in ((), (3,)):
+        a = positive(n, *lead, dtype=dtype)
+        want = np.linalg.cholesky(a.astype(np.float64))
+        x = fb.from_numpy(a + np.triu(np.full_like(a, np.nan), 1))  # the upper triangle is not read
+        got = fb.linalg.cholesky(x)
+        assert got.numpy().dtype == dtype
+        np.testing.assert_allclose(got.numpy(), want, rtol=0, atol=tol * max(n, 1))
+        upper = fb.linalg.cholesky(x.mT, upper=True).numpy()
+        np.testing.assert_allclose(np.swapaxes(upper, -1, -2), want, rtol=0, atol=tol * max(n, 1))
+
+
+def test_cholesky_names_the_minor():
+    for n, k in ((4, 1), (70, 70), (150, 66)):
+        a = np.stack([positive(n), positive(n)])
+        a[1, k - 1, k - 1] = -1
+        low, info = fb.linalg.cholesky_ex(fb.from_numpy(a))
+        assert info.tolist() == [0, k]
+        np.testing.assert_allclose(low[0].numpy(), np.linalg.cholesky(a[0]))
+        with pytest.raises(fb.linalg.LinAlgError, match=f"element 1.*order {k} "):
+            fb.linalg.cholesky(fb.from_numpy(a))
+        a[1, k - 1, k - 1] = np.nan
+        assert fb.linalg.cholesky_ex(fb.from_numpy(a))[1].tolist() == [0, k]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (7, 7), (4, 0), (65, 64), (300, 20), (2, 9, 3), (130, 129)]
+)
+def test_qr_of_any_size(shape, dtype):
+    tol = 2e-6 if dtype == "float32" else 1e-14
+    a = np.random.RandomState(1).randn(*shape).astype(dtype)
+    for mode in ("reduced", "complete"):
+        q, r = (v.numpy() for v in fb.linalg.qr(fb.from_numpy(a), mode))
+        want = np.linalg.qr(a.astype(np.float64), mode)
+        assert q.shape == want[0].shape and r.shape == want[1].shape and q.dtype == r.dtype == dtype
+        m = shape[-2]
+        for got, ref in ((q, want[0]), (r, want[1]), (q @ r, a)):
+            np.testing.assert_allclose(
+                got, ref, rtol=0, atol=tol * m * max(1, np.abs(ref).max(initial=0))
+            )
+
+
+def test_qr_of_odd_matrices():
+    a = np.random.RandomState(2).randn(6, 4)
+    for b in (a * [1, 0, 1, 1], np.eye(6, 4), np.triu(a), a * 1e200, a * 1e-200, np.zeros((6, 4))):
+        q, r = (v.numpy() for v in fb.linalg.qr(fb.from_numpy(np.ascontiguousarray(b))))
+        np.testing.assert_allclose(q @ r, b, rtol=1e-12, atol=1e-14 * np.abs(b).max())
+        np.testing.assert_allclose(q.T @ q, np.eye(4), atol=1e-14)
+    a[2, 1] = np.nan
+    assert np.isnan(fb.linalg.qr(fb.from_numpy(a))[0].numpy()).any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m,n,k", [(1, 1, 1), (9, 9, 2), (40, 7, 1), (130, 100, 3), (7, 9, 2)])
+def test_lstsq_against_numpy(m, n, k, dtype):
+    rng = np.random.RandomState(3)
+    a, b = rng.randn(m, n).astype(dtype), rng.randn(m, k).astype(dtype)
+    tol = 1e-3 if dtype == "float32" else 1e-10
+    for rank in (min(m, n), min(m, n) // 2 + 1):
+        c = (a[:, :rank] @ rng.randn(rank, n)).astype(dtype) if rank < min(m, n) else a
+        want = np.linalg.lstsq(c.astype(np.float64), b.astype(np.float64), rcond=1e-5)
+        for driver in ("gelsy", "gelsd"):
+            got = fb.linalg.lstsq(fb.from_numpy(c), fb.from_numpy(b), rcond=1e-5, driver=driver)
+            np.testing.assert_allclose(got.solution.numpy(), want[0], rtol=tol, atol=tol)
+            assert got.solution.numpy().dtype == dtype and int(got.rank) == want[2]
+    batch = fb.linalg.lstsq(fb.from_numpy(np.stack([a, a])), fb.from_numpy(np.stack([b, 2 * b])))
+    np.testing.assert_allclose(
+        batch.solution[1].numpy(), 2 * batch.solution[0].numpy(), rtol=tol, atol=tol
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 17, 64, 128, 140])
+def test_eigh_of_any_size(n, dtype):
+    tol = n * (1e-6 if dtype == "float32" else 2e-15)
+    rng = np.random.RandomState(n)
+    a = rng.randn(n, n)
+    a = a + a.T
+    q = np.linalg.qr(a)[0] if n else a
+    spread = (q * np.logspace(0, -12, n)) @ q.T
+    big = 1e30 if dtype == "float32" else 1e250
+    for b in (a, np.diag(np.diag(a)), np.ones((n, n)), np.zeros((n, n)), spread, a * big, a / big):
+        b = b.astype(dtype)
+        scale = np.abs(b).max(initial=0) or 1
+        low = fb.from_numpy(np.tril(b) + np.triu(np.full_like(b, np.nan), 1))
+        for x, uplo in ((low, "L"), (low.mT, "U")):
+            w, v = (y.numpy() / s for y, s in zip(fb.linalg.eigh(x, uplo), (scale, 1)))
+            assert w.dtype == v.dtype == dtype
+            np.testing.assert_allclose((v * w) @ v.T, b / scale, rtol=0, atol=tol)
+            np.testing.assert_allclose(v.T @ v, np.eye(n), rtol=0, atol=tol)
+            alone = fb.linalg.eigvalsh(x, uplo).numpy() / scale
+            np.testing.assert_allclose(alone, w, rtol=0, atol=tol)
+            assert (np.diff(w) >= 0).all() and (np.diff(alone) >= 0).all()
+
+
+def test_eigh_of_what_is_no_number():
+    a = fb.ones(3, 4, 4)
+    a[1, 2, 0] = fb.nan
+    for f in (fb.linalg.eigh, fb.linalg.eigvalsh):
+        with pytest.raises(fb.linalg.LinAlgError, match="element 1.*converge"):
+            f(a)

@@ -57,7 +57,7 @@ struct AttentionKernels {
                    const AttentionGrads<T>& to);
 };
 
-constexpr int64_t kQueryBlock = 96;
+constexpr int64_t kQueryBlock = 192;
 
 namespace base {
 template<class T>

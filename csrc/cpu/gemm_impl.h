@@ -236,16 +236,25 @@ template<class T, int NV>
 FLAMBEAU_INLINE void combine_block(int64_t k, T alpha, const T* b, int64_t ldb, const T* x,
                                    int64_t inc, T beta, T* y, int last) {
   using V = Vec<T>;
-  constexpr int L = kLanes<T>;
-  V s[NV] = {};
-  for (int64_t p = 0; p < k; p++, b += ldb) {
-    const V xp = broadcast<V>(x[p * inc]);
+  constexpr int L = kLanes<T>, U = NV < 4 ? 4 / NV : 1; // several sums where there are few
+  V s[U][NV] = {};
+  auto add = [&](V* sums, const T* row, T by) __attribute__((always_inline)) {
+    const V x0 = broadcast<V>(by);
 #pragma GCC unroll 8
     for (int v = 0; v < NV; v++)
-      s[v] += xp * (NV > 1 || last == L ? load<V>(b + v * L) : load_part<T>(b, last));
+      sums[v] += x0 * (NV > 1 || last == L ? load<V>(row + v * L) : load_part<T>(row, last));
+  };
+  int64_t p = 0;
+  for (; p + U <= k; p += U)
+#pragma GCC unroll 4
+    for (int u = 0; u < U; u++, b += ldb) add(s[u], b, x[(p + u) * inc]);
+  for (; p < k; p++, b += ldb) add(s[0], b, x[p * inc]);
+#pragma GCC unroll 8
+  for (int v = 0; v < NV; v++) {
+#pragma GCC unroll 4
+    for (int u = 1; u < U; u++) s[0][v] += s[u][v];
+    finish<T>(y + v * L, s[0][v], broadcast<V>(alpha), beta, NV > 1 ? L : last);
   }
-  for (int v = 0; v < NV; v++)
-    finish<T>(y + v * L, s[v], broadcast<V>(alpha), beta, NV > 1 ? L : last);
 }
 
 template<class T>
@@ -287,13 +296,55 @@ void combine(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x,
   if (p < k) combine_columns(n, k - p, alpha, b, ldb, x + p * inc, inc, beta, y);
 }
 
+template<class T, int R>
+FLAMBEAU_INLINE void rank_one_rows(int64_t n, const T* x, const T* y, T* a, int64_t lda) {
+  using V = Vec<T>;
+  constexpr int L = kLanes<T>;
+  V by[R];
+#pragma GCC unroll 4
+  for (int r = 0; r < R; r++) by[r] = broadcast<V>(x[r]);
+  int64_t j = 0;
+  for (; j + L <= n; j += L) {
+    const V v = load<V>(y + j);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) store(a + r * lda + j, load<V>(a + r * lda + j) + by[r] * v);
+  }
+  for (; j < n; j++) // masked stores are slow
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) a[r * lda + j] += x[r] * y[j];
+}
+
+template<class T>
+void rank_one(int64_t m, int64_t n, const T* x, const T* y, T* a, int64_t lda) {
+  int64_t i = 0;
+  for (; i + 4 <= m; i += 4) rank_one_rows<T, 4>(n, x + i, y, a + i * lda, lda);
+  for (; i < m; i++) rank_one_rows<T, 1>(n, x + i, y, a + i * lda, lda);
+}
+
+template<class T>
+void rotate(int64_t n, T c, T s, T* x, T* y) {
+  using V = Vec<T>;
+  const V cs = broadcast<V>(c), sn = broadcast<V>(s);
+  int64_t j = 0;
+  for (; j + kLanes<T> <= n; j += kLanes<T>) {
+    const V a = load<V>(x + j), b = load<V>(y + j);
+    store(x + j, cs * a - sn * b);
+    store(y + j, sn * a + cs * b);
+  }
+  for (; j < n; j++) {
+    const T a = x[j], b = y[j];
+    x[j] = c * a - s * b;
+    y[j] = s * a + c * b;
+  }
+}
+
 template<class T, int... I>
 const GemmKernels<T>* make_table() {
   static constexpr typename GemmKernels<T>::Tile one[] = {tile<T, I, 1>...};
   static constexpr typename GemmKernels<T>::Tile two[] = {tile<T, I, 2>...};
-  static constexpr GemmKernels<T> table = {kLanes<T>,  2 * kLanes<T>,      kMaxRows, kMasks,
-                                           {one, two}, pack_transposed<T>, small<T>, pack_rows<T>,
-                                           dots<T>,    combine<T>};
+  static constexpr GemmKernels<T> table = {
+      kLanes<T>, 2 * kLanes<T>, kMaxRows, kMasks,     {one, two},  pack_transposed<T>,
+      small<T>,  pack_rows<T>,  dots<T>,  combine<T>, rank_one<T>, rotate<T>};
   return &table;
 }
 

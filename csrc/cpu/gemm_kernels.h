@@ -39,6 +39,10 @@ struct GemmKernels {
   // y[j] = alpha * sum_p x[p * inc] * b[p * ldb + j] + beta * y[j], j < n.
   void (*combine)(int64_t n, int64_t k, T alpha, const T* b, int64_t ldb, const T* x, int64_t inc,
                   T beta, T* y);
+  // a[i * lda + j] += x[i] * y[j], i < m, j < n.
+  void (*rank_one)(int64_t m, int64_t n, const T* x, const T* y, T* a, int64_t lda);
+  // (x, y) = (c * x - s * y, s * x + c * y) for n elements.
+  void (*rotate)(int64_t n, T c, T s, T* x, T* y);
 };
 
 // sums[i * columns + j] = sum_p a[p * kIntegerRows + i] * b[p * columns + j], wrapping around.

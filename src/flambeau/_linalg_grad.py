@@ -7,9 +7,12 @@ import numpy as np
 import flambeau as fb
 
 from . import _linalg_numpy as own
-from ._linalg_seam import per_matrix, to_numpy, to_tensor
+from ._linalg_seam import LinAlgError, per_matrix, single, to_numpy, to_tensor
 
 Function = fb.autograd.Function
+
+MOST_EIGENVALUES = 128  # beyond these LAPACK divides and conquers
+MOST_COLUMNS = 400  # beyond these LAPACK's blocked Householder reflections are faster
 
 
 def herm(x):
@@ -29,17 +32,49 @@ def _real_if(x, like):
     return x if like.is_complex() or not x.is_complex() else x.real
 
 
+def is_real(x):
+    """Whether the core has kernels for it: float32 and float64, not complex."""
+    return x.dtype in (fb.float32, fb.float64)
+
+
+def cholesky(a):
+    """L, NaN where there is none, and the order of the first minor that is not positive."""
+    if is_real(a):
+        return fb._C._cholesky(a)
+    n = to_numpy(a)
+    try:
+        low = np.linalg.cholesky(n)
+        return to_tensor(low, a), to_tensor(np.zeros(n.shape[:-2], np.int32), a)
+    except np.linalg.LinAlgError:
+        flat = n.reshape(own.count(n.shape[:-2]), *n.shape[-2:])
+    info = np.array([_minor(m) for m in flat], np.int32).reshape(n.shape[:-2])
+    ok = (info == 0)[..., None, None]
+    low = np.linalg.cholesky(np.where(ok, n, np.eye(n.shape[-1], dtype=n.dtype)))
+    low = np.where(ok, low, np.tril(np.full_like(low, np.nan)))
+    return to_tensor(low, a), to_tensor(info, a)
+
+
+def _minor(m):
+    for k in range(1, m.shape[0] + 1):
+        try:
+            np.linalg.cholesky(m[:k, :k])
+        except np.linalg.LinAlgError:
+            return k
+    return 0
+
+
 class Cholesky(Function):
     """L of A = L L^H. Backward: Murray 2016, 'Differentiation of the Cholesky decomposition'."""
 
     @staticmethod
     def forward(ctx, a):
-        out = to_tensor(per_matrix(np.linalg.cholesky, to_numpy(a), "linalg.cholesky"), a)
+        out, info = cholesky(a)
         ctx.save_for_backward(out)
-        return out
+        ctx.mark_non_differentiable(info)
+        return out, info
 
     @staticmethod
-    def backward(ctx, g):
+    def backward(ctx, g, _):
         (low,) = ctx.saved_tensors
         return cholesky_backward(low, g)
 
@@ -52,13 +87,31 @@ def cholesky_backward(low, g):
     return solve_tri(lh, herm(solve_tri(lh, herm(s), True)), True)
 
 
+def eigh(a, uplo, vectors=True):
+    """Eigenvalues and, unless `vectors` is false, eigenvectors of Hermitian matrices."""
+    name = "linalg.eigh" if vectors else "linalg.eigvalsh"
+    if is_real(a) and a.shape[-1] <= MOST_EIGENVALUES:
+        w, v, fine = fb._C._eigh(a if uplo == "L" else a.mT, vectors)
+        if not bool(fine.all()):
+            at = fine.reshape(-1).tolist().index(False)
+            where = f"(Batch element {at}): " if a.dim() > 2 else ""
+            raise LinAlgError(f"{name}: {where}the iteration did not converge")
+        return w, v
+    side = "lo" if uplo == "L" else "up"
+    if not vectors:
+        f = single(f"eigvalsh_{side}", lambda x: np.linalg.eigvalsh(x, uplo))
+        return to_tensor(per_matrix(f, to_numpy(a), name), a), None
+    f = single(f"eigh_{side}", lambda x: np.linalg.eigh(x, uplo))
+    w, v = per_matrix(f, to_numpy(a), name)
+    return to_tensor(w, a), to_tensor(v, a)
+
+
 class Eigh(Function):
     """Eigenvalues and vectors of a Hermitian matrix. Backward: Giles 2008, section 3.1."""
 
     @staticmethod
     def forward(ctx, a, uplo):
-        w, v = per_matrix(lambda x: np.linalg.eigh(x, uplo), to_numpy(a), "linalg.eigh")
-        w, v = to_tensor(w, a), to_tensor(v, a)
+        w, v = eigh(a, uplo)
         ctx.save_for_backward(w, v)
         ctx.set_materialize_grads(False)
         return w, v
@@ -106,13 +159,19 @@ class Eig(Function):
         return _real_if(Solve.apply(vh, fb.matmul(inner, vh)), a)
 
 
+def svd(a, full):
+    """U, S and Vh of matrices."""
+    f = single("svd_f" if full else "svd_s", lambda x: np.linalg.svd(x, full))
+    u, s, vh = per_matrix(f, to_numpy(a), "linalg.svd")
+    return to_tensor(u, a), to_tensor(s, a), to_tensor(vh, a)
+
+
 class SVD(Function):
     """Singular value decomposition. Backward: Townsend 2016, complex: Wan & Zhang 2019."""
 
     @staticmethod
     def forward(ctx, a, full):
-        u, s, vh = per_matrix(lambda x: np.linalg.svd(x, full), to_numpy(a), "linalg.svd")
-        u, s, vh = (to_tensor(t, a) for t in (u, s, vh))
+        u, s, vh = svd(a, full)
         ctx.save_for_backward(u, s, vh)
         ctx.set_materialize_grads(False)
         return u, s, vh
@@ -159,8 +218,10 @@ class QR(Function):
 
     @staticmethod
     def forward(ctx, a, mode):
-        q, r = np.linalg.qr(to_numpy(a), mode)
-        q, r = to_tensor(q, a), to_tensor(r, a)
+        if is_real(a) and a.shape[-1] <= MOST_COLUMNS:
+            q, r = fb._C._qr(a, mode == "complete")
+        else:
+            q, r = (to_tensor(f, a) for f in np.linalg.qr(to_numpy(a), mode))
         ctx.save_for_backward(q, r)
         ctx.set_materialize_grads(False)
         ctx.square = mode == "reduced" or a.shape[-2] <= a.shape[-1]

@@ -37,6 +37,23 @@ def call(f, *tensors, **kw):
     return to_tensor(out, tensors[0])
 
 
+def single(name, instead):
+    """LAPACK's routine in single precision for such matrices: `np.linalg` computes in double."""
+    lapack = getattr(getattr(np.linalg, "_umath_linalg", None), name, None)
+
+    def f(a):
+        if lapack is None or a.dtype.char not in "fF" or a.size == 0:
+            return instead(a)
+        with np.errstate(call=_no_convergence, invalid="call", over="ignore", under="ignore"):
+            return lapack(a)
+
+    return f
+
+
+def _no_convergence(error, flag):
+    raise np.linalg.LinAlgError("the iteration did not converge")
+
+
 def per_matrix(f, a, name):
     """`f(a)` on a batch; a LinAlgError of NumPy names the failing matrix of the batch."""
     try:

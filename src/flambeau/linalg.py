@@ -28,7 +28,7 @@ from ._linalg_norms import (  # noqa: F401
     vecdot,
     vector_norm,
 )
-from ._linalg_seam import call, per_matrix, to_numpy, to_tensor
+from ._linalg_seam import call, per_matrix, single, to_numpy, to_tensor
 
 __all__ = [
     *"""LinAlgError cholesky cholesky_ex cond cross det diagonal eig eigh eigvals eigvalsh
@@ -44,34 +44,14 @@ def _info(a, values=None):
     return to_tensor(np.asarray(values, np.int32).reshape(tuple(a.shape[:-2])), a)
 
 
-def _minor(m):
-    """1-based order of the first leading minor that is not positive definite."""
-    for k in range(1, m.shape[0] + 1):
-        try:
-            np.linalg.cholesky(m[:k, :k])
-        except np.linalg.LinAlgError:
-            return k
-    return 0
-
-
 @public
 def cholesky_ex(A, *, upper=False, check_errors=False):
     """`cholesky` that reports failure in `info` (0 fine, k: the k-th minor is not positive)."""
     check_square("linalg.cholesky", A)
     src = A.mH if upper else A
-    try:
-        low, info = grad.Cholesky.apply(src), _info(A)
-    except LinAlgError:
-        n = to_numpy(src)
-        bad = [_minor(m) for m in n.reshape(own.count(n.shape[:-2]), *n.shape[-2:])]
-        info = _info(A, bad)
-        if check_errors:
-            _complain_minor(A, bad)
-        ok = (info == 0).unsqueeze(-1).unsqueeze(-1)
-        eye = fb.eye(A.shape[-1], dtype=A.dtype, device=A.device)
-        low = grad.Cholesky.apply(fb.where(ok, src, eye)) * ok.to(A.dtype) + fb.where(
-            ok, fb.zeros_like(src), fb.full_like(src, fb.nan).tril()
-        )
+    low, info = grad.Cholesky.apply(src) if _recorded(A) else grad.cholesky(src)
+    if check_errors and bool(info.any()):
+        _complain_minor(A, info.reshape(-1).tolist())
     return named("cholesky_ex", "L info", grad.herm(low) if upper else low, info)
 
 
@@ -131,7 +111,8 @@ def eigh(A, UPLO="L"):
     check_square("linalg.eigh", A)
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
-    return named("eigh", "eigenvalues eigenvectors", *grad.Eigh.apply(A, UPLO.upper()))
+    f = grad.Eigh.apply if _recorded(A) else grad.eigh
+    return named("eigh", "eigenvalues eigenvectors", *f(A, UPLO.upper()))
 
 
 @public
@@ -140,7 +121,7 @@ def eigvalsh(A, UPLO="L"):
     if _recorded(A) or UPLO.upper() not in ("L", "U"):
         return eigh(A, UPLO)[0]
     check_square("linalg.eigvalsh", A)
-    return _values(lambda x: np.linalg.eigvalsh(x, UPLO.upper()), A, "linalg.eigvalsh")
+    return grad.eigh(A, UPLO.upper(), vectors=False)[0]
 
 
 @public
@@ -187,7 +168,8 @@ def svd(A, full_matrices=True, *, driver=None):
             "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA "
             "inputs with cuSOLVER backend."
         )
-    return named("svd", "U S Vh", *grad.SVD.apply(A, bool(full_matrices)))
+    f = grad.SVD.apply if _recorded(A) else grad.svd
+    return named("svd", "U S Vh", *f(A, bool(full_matrices)))
 
 
 @public
@@ -196,7 +178,8 @@ def svdvals(A, *, driver=None):
     if _recorded(A) or driver is not None:
         return svd(A, False, driver=driver)[1]
     check_matrix("linalg.svdvals", A)
-    return _values(lambda x: np.linalg.svd(x, compute_uv=False), A, "linalg.svdvals")
+    f = single("svd", lambda x: np.linalg.svd(x, compute_uv=False))
+    return _values(f, A, "linalg.svdvals")
 
 
 @public
@@ -477,6 +460,10 @@ def lstsq(A, B, rcond=None, *, driver=None):
         )
     m, n = A.shape[-2:]
     eps = fb.finfo(A.dtype).eps * max(m, n) if rcond is None else rcond
+    if driver in ("gels", "gelsy") and not _recorded(A) and not _recorded(B):
+        fast = _lstsq_by_qr(A, b, vector, driver, eps)
+        if fast is not None:
+            return fast
     if _recorded(A):
         x, s = fb.matmul(pinv(A, rtol=eps), b), svdvals(A.detach())
     else:
@@ -500,6 +487,28 @@ def lstsq(A, B, rcond=None, *, driver=None):
         residuals,
         A.new_empty(0, dtype=fb.int64) if driver == "gels" else rank,
         s if driver in ("gelsd", "gelss") else empty,
+    )
+
+
+def _lstsq_by_qr(A, b, vector, driver, eps):
+    """`lstsq` of real matrices whose rank is certainly full, or None."""
+    m, n = A.shape[-2:]
+    fits = n <= m and n <= grad.MOST_COLUMNS and A.shape[:-2] == b.shape[:-2]
+    if not (fits and grad.is_real(A) and A.numel() and b.numel()):
+        return None
+    x, sure = fb._C._lstsq(A, b, eps)
+    if not bool(sure.all()):
+        return None
+    rank = fb.full(A.shape[:-2], n, device=A.device)
+    empty = A.new_empty(0)
+    residuals = ((fb.matmul(A, x) - b) ** 2).sum(-2) if driver == "gels" and m > n else empty
+    return named(
+        "lstsq",
+        "solution residuals rank singular_values",
+        x.squeeze(-1) if vector else x,
+        residuals,
+        A.new_empty(0, dtype=fb.int64) if driver == "gels" else rank,
+        empty,
     )
 
 
