@@ -130,19 +130,17 @@ struct Symmetric {
 
   bool iterate(T* rows) {
     double *d = diagonal.data(), *e = beside.data();
-    double least = std::numeric_limits<T>::epsilon() / 4;
+    double least = 0; // what is no more than rounding of the whole
+    for (int64_t i = 0; i < n; i++) least = std::max(least, std::abs(d[i]) + std::abs(e[i]));
+    least *= std::numeric_limits<T>::epsilon() / 2;
     if (rows == nullptr) {
       for (int64_t i = 0; i < n; i++) e[i] *= e[i];
       least *= least;
     }
-    auto apart = [&](int64_t m) {
-      const double sum = std::abs(d[m]) + std::abs(d[m + 1]);
-      return std::abs(e[m]) <= least * (rows == nullptr ? sum * sum : sum);
-    };
     for (int64_t l = 0; l < n; l++)
       for (int steps = 0;; steps++) {
         int64_t m = l;
-        while (m + 1 < n && !apart(m)) m++;
+        while (m + 1 < n && !(std::abs(e[m]) <= least)) m++;
         if (m == l) break;
         if (steps == kMostSteps) return false;
         if (rows == nullptr)

@@ -141,10 +141,12 @@ struct Linear final : OpOf<Linear> {
   Grads vjp(const Saved& s, const Grads& g) override {
     Grads r(3, Tensor());
     if (s.needs(0)) r[0] = matmul(g[0], conj(s.input(1)));
-    Tensor flat = s.needs(1) || s.needs(2) ? reshape(g[0], {-1, g[0].size(-1)}) : Tensor();
+    int64_t count = 1;
+    for (int i = 0; i + 1 < g[0].dim(); ++i) count *= g[0].shape()[i];
+    Tensor flat = s.needs(1) || s.needs(2) ? reshape(g[0], {count, g[0].size(-1)}) : Tensor();
     if (s.needs(1)) {
       Tensor x = s.input(0);
-      r[1] = mm(t(flat), conj(reshape(x, {-1, x.size(-1)})));
+      r[1] = mm(t(flat), conj(reshape(x, {count, x.size(-1)})));
     }
     if (s.needs(2)) r[2] = sum(flat, {0});
     return r;
@@ -266,7 +268,14 @@ Tensor plus(const Tensor& input, const Tensor& product, const Scalar& beta, cons
   return to_dtype(add(p, b), input.dtype()); // float factors do not change an integer result
 }
 Tensor addmm(Args& a) {
-  Tensor x = a.tensor(0), p = mm(a.tensor(1), a.tensor(2));
+  const Tensor &left = a.tensor(1), &right = a.tensor(2);
+  auto is_one = [](const Scalar& s) { return s.f == 1 && s.im == 0; };
+  Tensor x = a.tensor(0);
+  if (x.dim() == 1 && left.dim() == 2 && right.dim() == 2 && left.shape()[1] == right.shape()[0] &&
+      x.shape()[0] == right.shape()[1] && x.dtype() == left.dtype() && x.dtype() == right.dtype() &&
+      is_one(a.scalar(3)) && is_one(a.scalar(4)))
+    return apply(Linear{}, {left, t(right), x}); // the row is added as the product is stored
+  Tensor p = mm(left, right);
   common(x, p, "addmm");
   return plus(x, p, a.scalar(3), a.scalar(4));
 }
