@@ -1,4 +1,4 @@
-"""The one seam to NumPy: dense decompositions and FFT take tensors, call NumPy, return tensors."""
+"""The one seam to NumPy: decompositions that the core lacks take tensors and return tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`flambeau.linalg`: decompositions, solvers and norms; LAPACK comes from NumPy."""
+"""`flambeau.linalg`: decompositions, solvers and norms, by the core or by NumPy's LAPACK."""
 
 from __future__ import annotations
 
