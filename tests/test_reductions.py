@@ -297,3 +297,29 @@ def test_distances(p):
     z = fb.tensor(b[1].astype(np.float64), requires_grad=True)
     fb.cdist(z, z, p=p, compute_mode="donot_use_mm_for_euclid_dist").triu(1).sum().backward()
     close(w.grad, z.grad.numpy(), 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize("n", [*SIZES, 4097, 70_000])
+def test_sums_of_bfloat16(n):
+    rows = 67 if n < 1000 else 3
+    t = fb.tensor(numbers(rows, 2 * n)).bfloat16()
+    for x in (t[:, :n].contiguous(), t[:, :n], t[:, ::2], t[:, 1::2]):
+        exact = x.double().numpy()
+        close(x.sum(1).float(), exact.sum(1), 2**-8, 1e-3)
+        close(x.mean(1, dtype=fb.float32), exact.mean(1), 2e-6, 2e-6)
+        close(x.sum(dtype=fb.float32), exact.sum(), 2e-6, 1e-3)
+    u = t[:, :n].contiguous()
+    u[0, n // 2], u[1, n - 1], u[2, 0] = float("inf"), float("nan"), float("-inf")
+    got = u.sum(1).float().numpy()
+    assert got[0] == np.inf
+    assert np.isnan(got[1])
+    assert got[2] == -np.inf
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex128"])
+def test_every_second_element_is_copied_and_summed(dtype):
+    for n in SIZES:
+        a = np.arange(5 * 2 * n).reshape(5, 2 * n).astype(dtype)
+        for x, want in ((fb.tensor(a)[:, ::2], a[:, ::2]), (fb.tensor(a)[:, 1::2], a[:, 1::2])):
+            np.testing.assert_array_equal(x.contiguous().numpy(), want)
+            close(x.sum(1), want.sum(1))

@@ -37,6 +37,8 @@ struct ReduceKernel {
   void (*cols)(const char* x, int64_t stride, int64_t rows, int64_t n, void* acc);
   void (*merge)(void* acc, const void* other, int64_t n);
   void (*finish)(const void* acc, void* out, int64_t n, double p); // p: a count or correction
+  // The same as rows, of bfloat16; null where they are widened first.
+  void (*rows_bf16)(const char* x, int64_t stride, int64_t rows, int64_t n, void* acc) = nullptr;
 };
 constexpr int kReduceColumns = 512;
 constexpr int kReduceState = 24; // the largest state

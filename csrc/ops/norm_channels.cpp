@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "../core/registry.h"
+#include "../cpu/copy_bytes.h"
 #include "../cpu/parallel.h"
 #include "../cuda/norm.h"
 #include "../cuda/reduce.h"
@@ -23,7 +24,7 @@ struct Planes {
     return groups ? plane / (c / groups) : plane % c;
   }
   int64_t count() const { return groups ? c / groups * l : n * l; }
-  int64_t grain() const { return std::max<int64_t>(1, 32768 / std::max<int64_t>(1, l)); }
+  int64_t grain() const { return even_grain(n * c, 32768 / std::max<int64_t>(1, l) + 1); }
 };
 
 // y = a * x + s with coefficients for each plane (or channel, when per_channel).
