@@ -156,3 +156,12 @@ def test_additions_do_not_depend_on_the_threads():
     for others in results[1:]:
         for x, y in zip(results[0], others, strict=True):
             agree(x, y.numpy())
+
+
+@pytest.mark.parametrize(
+    "shape", [(0,), (70_000,), (3, 0), (5, 7), (900, 110), (2, 3, 40_000), (4, 5, 6, 7)]
+)
+def test_positions_of_nonzeros(shape):
+    for share in (0.0, 0.02, 0.6, 1.0):
+        a = np.random.default_rng(3).random(shape) < share
+        agree(fb.tensor(a).nonzero(), np.argwhere(a))

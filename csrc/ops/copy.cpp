@@ -16,7 +16,7 @@ namespace {
 // Where source and target are dense along different dimensions, planes of the two are copied in
 // tiles, so that both sides use whole cache lines.
 bool copy_planes(const StridedLoop& l, int size) {
-  if (l.shape.size() < 2 || l.strides[0][0] != size || l.shape[0] < 2) return false;
+  if (l.shape.size() < 2 || l.strides[0][0] != size || l.strides[1][0] == 0) return false;
   int d = dense_dimension(l, 1, size);
   if (d < 1 || l.shape[d] < 2) return false;
   dispatch_size(size, [&](auto tag) {
@@ -50,14 +50,20 @@ void copy_values(const Tensor& dst, const Tensor& src, bool non_blocking) {
   if (dst.dtype() == src.dtype() && copy_planes(l, dst.itemsize())) return;
   CastKernel cast = cast_kernel(src.dtype(), dst.dtype());
   int64_t ds = l.shape.empty() ? 0 : l.strides[0][0], ss = l.shape.empty() ? 0 : l.strides[1][0];
-  bool plain = dst.dtype() == src.dtype() && ds == dst.itemsize() && ss == ds;
-  if (dst.dtype() == src.dtype() && ds == dst.itemsize() && ss == 0)
+  bool dense = dst.dtype() == src.dtype() && ds == dst.itemsize(), plain = dense && ss == ds;
+  if (dense && ss == 0)
     return dispatch_size(dst.itemsize(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       l.run(65536, [&](char* const* p, int64_t n) {
         std::fill_n(reinterpret_cast<T*>(p[0]), n, *reinterpret_cast<const T*>(p[1]));
       });
     });
+  if (plain && l.shape.size() > 1 && l.inner() <= 128) { // short rows: many at a time
+    const int64_t n = l.inner() * ds, to = l.strides[0][1], from = l.strides[1][1];
+    return l.run_strips(1, 256, 65536, [&](char* const* p, int64_t rows) {
+      for (int64_t r = 0; r < rows; ++r) copy_bytes(p[0] + r * to, p[1] + r * from, n);
+    });
+  }
   bool streamed = ds == dst.itemsize() && l.inner() >= 512 &&
                   dst.numel() * (dst.itemsize() + src.itemsize()) > kCacheBytes;
   l.run(65536, [&](char* const* p, int64_t n) {

@@ -57,12 +57,10 @@ Tensor& fill_(Tensor& t, Scalar v) {
     int64_t step = loop.shape.empty() ? 0 : loop.strides[0][0];
     loop.run(65536, [&](char* const* p, int64_t n) {
       const T v = x; // what a reference leads to could change with every write
-      if (step == int64_t(sizeof(T))) {
-        T* o = reinterpret_cast<T*>(p[0]);
-        for (int64_t i = 0; i < n; ++i) o[i] = v;
-      } else {
+      if (step == int64_t(sizeof(T)))
+        std::fill_n(reinterpret_cast<T*>(p[0]), n, v);
+      else
         for (int64_t i = 0; i < n; ++i) *reinterpret_cast<T*>(p[0] + i * step) = v;
-      }
     });
   });
   return t;

@@ -62,14 +62,21 @@ Tensor nonzero(const Tensor& t) {
       }
       return;
     }
-    for (int64_t i = b; to < end; ++i) {
-      if (!v[i]) continue;
-      to += nd;
-      int64_t rest = i / width;
-      to[-1] = i % width;
-      for (int d = nd - 2; d >= 0; --d) {
-        to[d - nd] = rest % shape[d];
-        rest /= shape[d];
+    for (int64_t i = b; to < end;) { // a row of the last dimension at a time
+      Dims at(nd, 0);
+      int64_t row = i / width, stop = (row + 1) * width;
+      for (int d = nd - 2; d >= 0; row /= shape[d--]) at[d] = row % shape[d];
+      int64_t j = i % width, first = at[0];
+      if (nd == 2)
+        for (; i < stop && to < end; ++i, ++j) {
+          to[0] = first;
+          to[1] = j;
+          to += 2 * int64_t(v[i]);
+        }
+      for (; i < stop && to < end; ++i, ++j) {
+        for (int d = 0; d < nd - 1; ++d) to[d] = at[d];
+        to[nd - 1] = j;
+        to += nd * int64_t(v[i]);
       }
     }
   });

@@ -302,33 +302,41 @@ struct Pad final : OpOf<Pad> {
   template<class T>
   static void fill_around(const Dims& shape, const Dims& lead, const Dims& part, const Dims& steps,
                           const T* x, T v, T* out) {
-    int last = shape.size() - 1;
-    int64_t width = shape[last], left = lead[last], m = std::max<int64_t>(part[last], 0),
-            step = steps[last];
-    parallel_for(numel_of(shape) / width, even_grain(numel_of(shape) / width, 65536 / width + 1),
-                 [&](int64_t b, int64_t e) {
-                   for (int64_t r = b; r < e; ++r) {
-                     const T* from = x;
-                     bool inside = m > 0;
-                     for (int64_t d = last - 1, rest = r; d >= 0; rest /= shape[d--]) {
-                       int64_t at = rest % shape[d] - lead[d];
-                       inside = inside && at >= 0 && at < part[d];
-                       from += at * steps[d];
-                     }
-                     T* to = out + r * width;
-                     if (!inside) {
-                       std::fill_n(to, width, v);
-                       continue;
-                     }
-                     for (int64_t i = 0; i < left; ++i) to[i] = v;
-                     for (int64_t i = left + m; i < width; ++i) to[i] = v;
-                     if (step == 1)
-                       copy_bytes(reinterpret_cast<char*>(to + left),
-                                  reinterpret_cast<const char*>(from), m * int64_t(sizeof(T)));
-                     else
-                       for (int64_t i = 0; i < m; ++i) to[left + i] = from[i * step];
-                   }
-                 });
+    const int last = shape.size() - 1;
+    const int64_t width = shape[last], left = lead[last], m = std::max<int64_t>(part[last], 0),
+                  step = steps[last], rows = numel_of(shape) / width,
+                  height = last ? shape[last - 1] : 1, top = last ? lead[last - 1] : 0,
+                  full = m == 0 ? 0
+                         : last ? part[last - 1]
+                                : 1,
+                  down = last ? steps[last - 1] : 0;
+    auto put = [=](const T* from, T* to) {
+      for (int64_t i = 0; i < left; ++i) to[i] = v;
+      for (int64_t i = left + m; i < width; ++i) to[i] = v;
+      if (step == 1)
+        copy_bytes(reinterpret_cast<char*>(to + left), reinterpret_cast<const char*>(from),
+                   m * int64_t(sizeof(T)));
+      else
+        for (int64_t i = 0; i < m; ++i) to[left + i] = from[i * step];
+    };
+    parallel_for(rows, even_grain(rows, 65536 / width + 1), [&](int64_t b, int64_t e) {
+      while (b < e) { // the rows of one plane
+        int64_t rest = b / height, y = b % height - top;
+        const T* plane = x;
+        bool inside = true;
+        for (int d = last - 2; d >= 0; rest /= shape[d--]) {
+          int64_t at = rest % shape[d] - lead[d];
+          inside = inside && at >= 0 && at < part[d];
+          plane += at * steps[d];
+        }
+        for (int64_t end = std::min(e, b + height - top - y); b < end; ++b, ++y) {
+          if (inside && y >= 0 && y < full)
+            put(plane + y * down, out + b * width);
+          else
+            std::fill_n(out + b * width, width, v);
+        }
+      }
+    });
   }
   void cuda(const Inputs& in, Outputs& out) override {
     fill_(out[0], value);

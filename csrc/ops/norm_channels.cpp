@@ -3,8 +3,7 @@
 #include <memory>
 
 #include "../core/registry.h"
-#include "../cpu/copy_bytes.h"
-#include "../cpu/parallel.h"
+#include "../cpu/loops.h"
 #include "../cuda/norm.h"
 #include "../cuda/reduce.h"
 #include "norm.h"

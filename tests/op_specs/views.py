@@ -124,8 +124,11 @@ shape_op("diag", np.diag, [S(T(3, 4)), S(T(3)), S(T(3), 1), S(T(4, 4), -1)])
 shape_op("diagflat", np.diagflat, [S(T(2, 2)), S(T(3), 1)])
 shape_op(
     "diag_embed",
-    lambda x, offset=0: np.stack([np.diag(r, offset) for r in x]),
-    [S(T(2, 3)), S(T(2, 3), 1)],
+    lambda x, offset=0, a=-2, b=-1: np.moveaxis(
+        np.stack([np.diag(r, offset) for r in x]), (-2, -1), (a, b)
+    ),
+    [S(T(2, 3)), S(T(2, 3), 1), S(T(2, 3), -1, 0, 2), S(T(2, 3), 0, 1, 0)],
+    error=[Bad(S(T(3), 0, 1, 1), RuntimeError, "identical"), Bad(S(T()), IndexError, "range")],
 )
 shape_op("tril", np.tril, [S(T(3, 4)), S(T(4, 3), 1), S(T(2, 3, 3), -1)], inplace=True, out=True)
 shape_op("triu", np.triu, [S(T(3, 4)), S(T(4, 3), 1), S(T(2, 3, 3), -1)], inplace=True, out=True)
@@ -223,9 +226,20 @@ op(
     error=Bad(S([T(2), T(3)]), RuntimeError, "3"),
 )
 for _n, _f in dict(
-    hstack=np.hstack, vstack=np.vstack, dstack=np.dstack, column_stack=np.column_stack
+    hstack=np.hstack,
+    vstack=np.vstack,
+    row_stack=np.vstack,
+    dstack=np.dstack,
+    column_stack=np.column_stack,
 ).items():
-    op(_n, _f, [S([T(2, 3), T(2, 3)]), S([T(3), T(3)])], dtypes=ANY)
+    op(
+        _n,
+        _f,
+        [S([T(2, 3), T(2, 3)]), S([T(3), T(3)]), S([T(), T()]), S([T(2, 3, 4)] * 2)],
+        dtypes=ANY,
+        out=True,
+        error=Bad(S([]), RuntimeError, "non-empty"),
+    )
 op(
     "block_diag",
     lambda *m: __import__("scipy.linalg").linalg.block_diag(*m),

@@ -27,40 +27,10 @@ def nonzero_static(input, *, size, fill_value=-1):
     return fb.cat([at, at.new_full((size - n, at.shape[1]), fill_value)], 0)
 
 
-@composite(method=True, out=True)
-def diag(input, diagonal=0):
-    """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector.
-
-    >>> import flambeau as fb
-    >>> fb.diag(fb.tensor([1, 2])).tolist()
-    [[1, 0], [0, 2]]
-    """
-    if input.dim() == 1:
-        return diag_embed(input, diagonal)
-    if input.dim() != 2:
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.dim()}D")
-    return input.diagonal(diagonal).clone()
-
-
-@composite(method=True)
-def diag_embed(input, offset=0, dim1=-2, dim2=-1):
-    """Zeros with the last dimension of `input` on the diagonal of the dims `dim1`, `dim2`."""
-    n = input.dim() + 1
-    d1, d2 = wrap_dim(dim1, n), wrap_dim(dim2, n)
-    if d1 == d2:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    if input.dim() == 0:
-        raise RuntimeError("diag_embed needs at least a 1-d tensor, got a 0-d one")
-    size = input.shape[-1] + abs(offset)
-    out = input.new_zeros(*input.shape[:-1], size, size)
-    out.diagonal(offset, -2, -1).copy_(input)
-    return fb.movedim(out, (-2, -1), (d1, d2)) if (d1, d2) != (n - 2, n - 1) else out
-
-
 @composite(method=True)
 def diagflat(input, offset=0):
     """`input` flattened as the diagonal of a matrix."""
-    return diag_embed(input.reshape(-1), offset)
+    return fb.diag_embed(input.reshape(-1), offset)
 
 
 @composite(method=True)

@@ -1,4 +1,4 @@
-"""Composites that join several tensors: stacks, grids, products."""
+"""Composites that join several tensors: grids, products."""
 
 from __future__ import annotations
 
@@ -6,54 +6,6 @@ import flambeau as fb
 
 from ._register import composite
 from ._util import need_tensors, star
-from .shapes import atleast_1d, atleast_2d, atleast_3d
-
-_AT_LEAST = {1: atleast_1d, 2: atleast_2d, 3: atleast_3d}
-
-
-def _stacked(name, tensors, ndim, dim, up=None):
-    """Join ``tensors``, those of fewer dimensions than ``ndim`` after ``up(tensor)``."""
-    need_tensors(name, tensors)
-    if not tensors:
-        raise RuntimeError(f"{name} expects a non-empty TensorList")
-    up = up or _AT_LEAST[ndim]
-    return fb.cat([t if t.dim() >= ndim else up(t) for t in tensors], dim)
-
-
-@composite(out=True)
-def hstack(tensors):
-    """Join tensors side by side: along dim 1 (dim 0 for 1-d).
-
-    >>> import flambeau as fb
-    >>> fb.hstack((fb.tensor([1, 2]), fb.tensor([3]))).tolist()
-    [1, 2, 3]
-    """
-    need_tensors("hstack", tensors)
-    one = bool(tensors) and tensors[0].dim() <= 1
-    return _stacked("hstack", tensors, 1, 0 if one else 1)
-
-
-@composite(out=True, aliases=("row_stack",))
-def vstack(tensors):
-    """Join tensors on top of each other: along dim 0, 1-d tensors as rows.
-
-    >>> import flambeau as fb
-    >>> fb.vstack((fb.tensor([1, 2]), fb.tensor([3, 4]))).tolist()
-    [[1, 2], [3, 4]]
-    """
-    return _stacked("vstack", tensors, 2, 0)
-
-
-@composite(out=True)
-def dstack(tensors):
-    """Join tensors along the third dimension."""
-    return _stacked("dstack", tensors, 3, 2)
-
-
-@composite(out=True)
-def column_stack(tensors):
-    """Join tensors as columns: 0-d and 1-d tensors become `(n, 1)` first."""
-    return _stacked("column_stack", tensors, 2, 1, lambda t: t.reshape(-1, 1))
 
 
 @composite()

@@ -277,11 +277,11 @@ def block_diag(*tensors):
         mats.append(t.reshape(1, -1) if t.dim() < 2 else t)
     dtype = mats[0].dtype
     for m in mats:
-        dtype = fb.promote_types(dtype, m.dtype)
-    cols, done, rows = sum(m.shape[1] for m in mats), 0, []
+        if m.dtype != dtype:
+            dtype = fb.promote_types(dtype, m.dtype)
+    left, right, rows = 0, sum(m.shape[1] for m in mats), []
     for m in mats:
-        left = m.new_zeros(m.shape[0], done, dtype=dtype)
-        done += m.shape[1]
-        right = m.new_zeros(m.shape[0], cols - done, dtype=dtype)
-        rows.append(fb.cat([left, m.to(dtype), right], 1))
+        right -= m.shape[1]
+        rows.append(fb.constant_pad_nd(m if m.dtype == dtype else m.to(dtype), [left, right]))
+        left += m.shape[1]
     return fb.cat(rows, 0)
