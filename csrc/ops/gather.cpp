@@ -250,7 +250,15 @@ struct Scatter final : OpOf<Scatter> {
       int64_t strip = std::max<int64_t>({64, 32768 / split.along, fits});
       strip = (even_grain(split.inner, strip) + 15) / 16 * 16;
       parallel_for(split.inner, strip, [&](int64_t b, int64_t e) {
-        for (int64_t k = 0; k < split.along; ++k) run(k * split.inner + b, k * split.inner + e);
+        for (int64_t k = 0; k < split.along; ++k) {
+          int64_t next = (k + 2) * split.inner; // too far for the processor to foresee
+          for (int64_t i = next + b; k + 2 < split.along && i < next + e; i += 16) {
+            __builtin_prefetch(v + i);
+            __builtin_prefetch(v + i + 8);
+            if (!one) __builtin_prefetch(s + i);
+          }
+          run(k * split.inner + b, k * split.inner + e);
+        }
       });
     });
   }
