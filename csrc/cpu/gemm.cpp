@@ -147,11 +147,8 @@ struct Product {
   void column_of_tiles(const Pass& s, int64_t p0, int64_t depth, int64_t ip0, int64_t ip1,
                        int64_t j0, int cols, const T* b, int64_t bs) const {
     const auto* tile = kernels.tile[cols > kernels.lanes];
-    T beta = p0 == 0 ? call.beta : T(1);
-    if (p0 == 0 && call.d != call.c && beta != T(0)) {
-      call.prefill(ip0 * mr, std::min(call.m, ip1 * mr), j0, cols);
-      beta = T(1);
-    }
+    const bool filled = p0 == 0 && call.d != call.c && call.beta != T(0);
+    const T beta = p0 == 0 && !filled ? call.beta : T(1);
     for (int64_t ip = ip0; ip < ip1; ip++) {
       const int64_t i0 = ip * mr;
       const int rows = static_cast<int>(std::min(mr, call.m - i0));
@@ -164,6 +161,7 @@ struct Product {
       } else {
         a = call.a + i0 * call.lda + p0, rs = call.lda, cs = 1;
       }
+      if (filled) call.prefill(i0, i0 + rows, j0, cols); // the tile finds it in the nearest cache
       tile[rows - 1](depth, a, rs, cs, b, bs, call.c + i0 * call.ldc + j0, call.ldc, cols,
                      call.alpha, beta);
     }

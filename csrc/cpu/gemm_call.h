@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "copy_bytes.h"
+
 namespace flambeau {
 
 // C = alpha * op(A) op(B) + beta * D, as gemm() in gemm.h.
@@ -27,7 +29,8 @@ struct GemmCall {
       const T* from = d + i * ldd + j0;
       T* to = c + i * ldc + j0;
       if (beta == T(1))
-        for (int64_t j = 0; j < cols; j++) to[j] = from[j];
+        copy_bytes(reinterpret_cast<char*>(to), reinterpret_cast<const char*>(from),
+                   cols * int64_t(sizeof(T)));
       else
         for (int64_t j = 0; j < cols; j++) to[j] = beta == T(0) ? T(0) : beta * from[j];
     }
