@@ -139,7 +139,10 @@ GRADIENTS = {
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_gradients_match_the_host(name):
     fn, *shapes = GRADIENTS[name]
-    on_both(fn, *(RNG.standard_normal(s).astype(np.float32) for s in shapes))
+    rng = np.random.default_rng(
+        7
+    )  # its own: a group of two equal numbers has no gradient to compare
+    on_both(fn, *(rng.standard_normal(s).astype(np.float32) for s in shapes))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
