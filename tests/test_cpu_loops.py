@@ -282,6 +282,13 @@ def test_gather_and_scatter(shape):
             fb.gather(t, dim, index + shape[dim])
 
 
+@pytest.mark.parametrize("f", ["scatter", "scatter_add"])
+def test_scattering_into_nothing_is_an_error(f):
+    index, ones = fb.zeros(2, 100, dtype=fb.int64), fb.ones(2, 100)
+    with pytest.raises(RuntimeError, match="out of bounds for dimension 0 with size 0"):
+        getattr(fb.zeros(0, 100), f)(0, index, ones)
+
+
 @pytest.mark.parametrize("shape", [(30, 700), (700, 30), (5, 40, 90), (40000,)])
 def test_slices_by_index(shape):
     x = np.round(values(shape))

@@ -160,3 +160,10 @@ def test_shifts_and_frequencies():
 def test_errors(f):
     with pytest.raises(RuntimeError):
         f()
+
+
+@pytest.mark.parametrize("f", ["fft", "rfft", "irfft", "fft2", "ihfft"])
+def test_transforms_of_nothing_name_no_private_function(f):
+    with pytest.raises(RuntimeError, match=r"^Invalid number of data points \((0|-2)\) specified$"):
+        getattr(fb.fft, f)(fb.zeros(3, 0))
+    assert getattr(fb.fft, f)(fb.zeros(0, 4, 4)).shape[0] == 0

@@ -231,7 +231,8 @@ void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tenso
   int d = crossed_dimension(loop, pl);
   if (d > 0) return run_crossed(loop, pl, d);
   set_ways(pl, n0 == 1);
-  pl.streamed = n0 >= kBlock && pl.out_stride == size_of(pl.out_type) && exceeds_cache(loop, pl);
+  pl.streamed =
+      n0 >= kStreamBlock && pl.out_stride == size_of(pl.out_type) && exceeds_cache(loop, pl);
   loop.run(kGrain, [&](char* const* ptr, int64_t n) { run_row(pl, ptr, n); });
 }
 

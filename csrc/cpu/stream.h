@@ -10,9 +10,11 @@
 
 namespace flambeau {
 
-// A call that touches more bytes than this finds little of them in a cache, and leaves little
-// there.
+// A call that touches more bytes than this finds few of them in a cache, and leaves few there.
 constexpr int64_t kCacheBytes = int64_t(20) << 20;
+// Elements that are made at a time, in the nearest cache, before they are streamed.
+constexpr int kStreamBlock = 512;
+
 // memcpy past the caches. Who hands the target to another thread does so by a locked instruction,
 // as the pool does at the end of a chunk: it waits for these stores too.
 inline void stream_bytes(char* dst, const char* src, int64_t n) {

@@ -64,15 +64,15 @@ void copy_values(const Tensor& dst, const Tensor& src, bool non_blocking) {
       for (int64_t r = 0; r < rows; ++r) copy_bytes(p[0] + r * to, p[1] + r * from, n);
     });
   }
-  bool streamed = ds == dst.itemsize() && l.inner() >= 512 &&
+  bool streamed = ds == dst.itemsize() && l.inner() >= kStreamBlock &&
                   dst.numel() * (dst.itemsize() + src.itemsize()) > kCacheBytes;
   l.run(65536, [&](char* const* p, int64_t n) {
     if (plain && streamed) return stream_bytes(p[0], p[1], n * ds);
     if (plain) return copy_bytes(p[0], p[1], n * ds);
     if (!streamed) return cast(p[1], ss, p[0], ds, n);
-    alignas(64) char block[512 * 16];
-    for (int64_t i = 0; i < n; i += 512) {
-      const int64_t m = std::min<int64_t>(512, n - i);
+    alignas(64) char block[kStreamBlock * 16];
+    for (int64_t i = 0; i < n; i += kStreamBlock) {
+      const int64_t m = std::min<int64_t>(kStreamBlock, n - i);
       cast(p[1] + i * ss, ss, block, ds, m);
       stream_bytes(p[0] + i * ds, block, m * ds);
     }

@@ -246,7 +246,8 @@ struct Scatter final : OpOf<Scatter> {
         return parallel_for(split.outer, even_grain(split.outer, 32768 / block),
                             [&](int64_t b, int64_t e) { run(b * block, e * block); });
       // Strips of columns, of which t's part stays in a core's cache; borders on its lines.
-      int64_t fits = std::min(split.inner / 8, 262144 / (along.size * int64_t(sizeof(T))));
+      int64_t column = std::max<int64_t>(along.size, 1) * int64_t(sizeof(T));
+      int64_t fits = std::min(split.inner / 8, 262144 / column);
       int64_t strip = std::max<int64_t>({64, 32768 / split.along, fits});
       strip = (even_grain(split.inner, strip) + 15) / 16 * 16;
       parallel_for(split.inner, strip, [&](int64_t b, int64_t e) {

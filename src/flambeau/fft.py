@@ -91,6 +91,15 @@ def _resized(x, dims, sizes):
     return x
 
 
+def _check(x, dims, n=1):
+    """Nothing cannot be transformed; n: the numbers that come out, where they are others."""
+    if x.numel() and n > 0:
+        return
+    for size in (n, *(x.shape[d] for d in dims)):
+        if size < 1:
+            raise RuntimeError(f"Invalid number of data points ({size}) specified")
+
+
 def _c2c(name, x, s, dim, norm, inverse):
     s = (s,) if isinstance(s, int) else s
     dims, x = _dims(x, s, dim), _complex(name, x)
@@ -98,6 +107,7 @@ def _c2c(name, x, s, dim, norm, inverse):
         return x.clone()
     if s is not None:
         x = _resized(x, dims, s)
+    _check(x, dims)
     return fb._C._fft_c2c(x, dims, inverse, _scale(norm, _count(x.shape, dims), inverse))
 
 
@@ -108,6 +118,7 @@ def _r2c(name, x, s, dim, norm, inverse):
         raise RuntimeError(f"{name} must transform at least one axis")
     if s is not None:
         x = _resized(x, dims, s)
+    _check(x, dims)
     out = fb._C._fft_r2c(x, dims, _scale(norm, _count(x.shape, dims), inverse))
     return out.conj() if inverse else out
 
@@ -120,6 +131,7 @@ def _c2r(name, x, s, dim, norm, inverse):
     n = 2 * (x.shape[dims[-1]] - 1) if s is None or s[-1] == -1 else s[-1]
     if s is not None:
         x = _resized(x, dims, (*s[:-1], n // 2 + 1))
+    _check(x, dims, n)
     x = x if inverse else x.conj()
     scale = _scale(norm, n * _count(x.shape, dims[:-1]), inverse)
     return fb._C._fft_c2r(x, dims, n, scale)

@@ -480,13 +480,18 @@ def lstsq(A, B, rcond=None, *, driver=None):
     residuals = empty
     if driver != "gelsy" and m > n and bool((rank == n).all()):
         residuals = ((fb.matmul(A, x) - b).abs() ** 2).sum(-2)
+    return _solved(x, vector, residuals, rank, s, driver)
+
+
+def _solved(x, vector, residuals, rank, s, driver):
+    """What `lstsq` returns: each driver leaves out what it does not find."""
     return named(
         "lstsq",
         "solution residuals rank singular_values",
         x.squeeze(-1) if vector else x,
         residuals,
-        A.new_empty(0, dtype=fb.int64) if driver == "gels" else rank,
-        s if driver in ("gelsd", "gelss") else empty,
+        rank.new_empty(0) if driver == "gels" else rank,
+        s if driver in ("gelsd", "gelss") else s.new_empty(0),
     )
 
 
@@ -502,14 +507,7 @@ def _lstsq_by_qr(A, b, vector, driver, eps):
     rank = fb.full(A.shape[:-2], n, device=A.device)
     empty = A.new_empty(0)
     residuals = ((fb.matmul(A, x) - b) ** 2).sum(-2) if driver == "gels" and m > n else empty
-    return named(
-        "lstsq",
-        "solution residuals rank singular_values",
-        x.squeeze(-1) if vector else x,
-        residuals,
-        A.new_empty(0, dtype=fb.int64) if driver == "gels" else rank,
-        empty,
-    )
+    return _solved(x, vector, residuals, rank, empty, driver)
 
 
 @public

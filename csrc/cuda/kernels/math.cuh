@@ -53,7 +53,6 @@ FB_MATH T division_by_zero() {
   return T(-1);
 }
 
-
 // gelu of a float by the upper tail Q of the normal distribution, for which erfc would magnify the
 // rounding of x / sqrt(2): Q(a) = e^(-a^2/2) erfcx(a / sqrt(2)) / 2, the square in two parts.
 __device__ inline float gauss(float a) {
