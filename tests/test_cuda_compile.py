@@ -1,11 +1,11 @@
 """Kernels that the ops ask for become machine code for each GPU generation, and fit its limits."""
 
 import collections
-import hashlib
 import os
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -21,15 +21,16 @@ ARCHS = (75, 80, 86, 89, 90, 100, 120)
 OLDEST = {"attention": 80}  # tensor cores on bfloat16: csrc/cuda/attention.cpp asks for 8.0
 SHARED = 48 << 10  # static bytes that every GPU grants a block
 EVERYTHING = bool(os.environ.get("FLAMBEAU_TEST_ALL_DTYPES"))
-# program: (bytes that a function of it stored and loaded when measured, what is known of it)
+# program: (bytes that a function of it stored and loaded when measured, on which generation). All
+# were measured at 64 registers or fewer: the compiler's choice, not a shortage.
 SPILLS = {
-    "pooling.max_pool": (
-        100,
-        "avg_pool of the same text, at 64 registers or fewer: not a shortage",
-    ),
-    "pooling.avg_pool_backward": (48, "the same text in another type"),
-    "special_modified_bessel_k0": (16, "as measured for 12.0; its cause is not examined"),
-    "igammac": (84, "as measured for 8.9; its cause is not examined"),
+    "norm_rows.row_norm": (8, "8.0, at 40 registers"),
+    "pooling.max_pool": (100, "12.0, avg_pool of the same text"),
+    "pooling.avg_pool_backward": (48, "10.0"),
+    "special_modified_bessel_k0": (16, "12.0"),
+    "special_ndtri": (136, "9.0, at 48 registers"),
+    "special_airy_ai": (40, "10.0, at 48 registers"),
+    "igammac": (84, "8.0 to 9.0, at 48 registers"),
 }
 FILES = sorted((CSRC / "cuda/kernels").glob("*.cuh"))
 ENTRY = r'extern "C" __global__ void\s+(?:__launch_bounds__\((?:[^()]|\([^()]*\))*\)\s+)?(\w+)\('
@@ -114,8 +115,8 @@ def jobs(kernels):
             seen.update((file, e) for e in re.findall(ENTRY, source))
         archs = [a for a in ARCHS if a >= OLDEST.get(file, 0)]
         if not (own and fresh):
-            pick = int(hashlib.sha256(source.encode()).hexdigest(), 16)
-            archs = [archs[pick % len(archs)]]
+            # by its name, not its text: which GPU it is must not hang on another line's change
+            archs = [archs[zlib.crc32(repr((name, shape)).encode()) % len(archs)]]
         out += [(label, source, a) for a in archs]
     return out
 

@@ -1,4 +1,4 @@
-// The thread pool behind parallel_for: dynamic chunk claiming, a short spin, then sleep.
+// The thread pool behind parallel_for: shares of chunks, stealing, a short spin, then sleep.
 #include "parallel.h"
 
 #include <pthread.h>
@@ -17,6 +17,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -72,7 +73,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(300);
 constexpr auto kShortSpin = std::chrono::microseconds(5);
 constexpr auto kDescheduled = std::chrono::microseconds(500);
-constexpr uint32_t kClosed = 0xffffffffu;
+constexpr uint64_t kWord = 0xffffffffu;
 
 // Polls until ready() or until its patience ends. A poll that was itself held up for long has lost
 // its CPU to another thread: spinning would take time from that one, so the next waits are short,
@@ -110,11 +111,13 @@ class Spinner {
   Clock::duration patience_ = kSpin;
 };
 
-// One job at a time. `ticket_` is (job number << 32 | next chunk): a chunk is claimed by a
+// One job at a time. Each thread has a share of its chunks, the same share in every job of as many
+// chunks: what one op left in a core's cache, the next op finds there. Who is done with its own
+// takes from the others'. A share is (job number << 32 | next chunk): a chunk is claimed by a
 // compare-exchange, so a worker that wakes up late can never take a chunk of another job.
 class Pool : public std::enable_shared_from_this<Pool> {
  public:
-  explicit Pool(int workers) : wanted_(workers) {}
+  explicit Pool(int workers) : wanted_(workers), shares_(workers + 1) {}
   int wanted() const { return wanted_; }
 
   void start() {
@@ -122,8 +125,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); // signals belong to the host's threads
     try {
-      for (int i = 0; i < wanted_; i++)
-        std::thread([self = shared_from_this()] { self->work(); }).detach();
+      for (int i = 1; i <= wanted_; i++)
+        std::thread([self = shared_from_this(), i] { self->work(i); }).detach();
     } catch (const std::system_error&) {
       // No more threads to be had: the caller does the rest of the work.
     }
@@ -132,14 +135,14 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   void stop() {
     stop_.store(true);
-    ticket_.store(next_job() << 32 | kClosed);
+    job_.fetch_add(1);
     wake_workers(wanted_);
   }
 
   std::exception_ptr run(int64_t n, int64_t grain, uint32_t chunks, const ChunkFn& fn) {
-    const uint64_t job = next_job();
-    ticket_.store(job << 32 | kClosed, kRelaxed);
-    // Releases, so that who reads a value of this job finds older tickets void.
+    const uint64_t job = job_.load(kRelaxed) + 2;
+    job_.store(job - 1, kRelaxed);
+    // Releases, so that who reads a value of this job finds the one before it closed.
     fn_.store(&fn, kRelease);
     n_.store(n, kRelease);
     grain_.store(grain, kRelease);
@@ -148,9 +151,11 @@ class Pool : public std::enable_shared_from_this<Pool> {
     failed_.store(false, kRelease);
     completed_.store(0, kRelaxed);
     error_ = nullptr;
-    ticket_.store(job << 32); // before the look at sleepers_, which look at it before they sleep
+    for (size_t i = 0; i < shares_.size(); i++)
+      shares_[i].next.store(job << 32 | first_chunk(i, chunks), kRelease);
+    job_.store(job); // before the look at sleepers_, which look at it before they sleep
     if (sleepers_.load() > 0) wake_workers(chunks - 1);
-    take_chunks();
+    take_chunks(0, job);
     wait_for_completion(chunks);
     return std::exchange(error_, nullptr);
   }
@@ -160,7 +165,10 @@ class Pool : public std::enable_shared_from_this<Pool> {
   static constexpr auto kAcquire = std::memory_order_acquire;
   static constexpr auto kRelease = std::memory_order_release;
 
-  uint64_t next_job() const { return (ticket_.load(kRelaxed) >> 32) + 1; }
+  // Where a thread's share begins, and that of the one before it ends.
+  uint32_t first_chunk(size_t thread, uint64_t chunks) const {
+    return static_cast<uint32_t>((thread * chunks + shares_.size() - 1) / shares_.size());
+  }
 
   void wake_workers(uint32_t useful) {
     uint32_t sleepers;
@@ -172,21 +180,24 @@ class Pool : public std::enable_shared_from_this<Pool> {
     for (uint32_t i = 0; i < useful; i++) wake_.notify_one();
   }
 
-  void take_chunks() {
-    uint32_t taken = 0, chunks = 0;
-    for (;;) {
-      uint64_t ticket = ticket_.load(kAcquire);
-      const auto chunk = static_cast<uint32_t>(ticket);
-      const uint32_t all = chunks_.load(kAcquire);
-      if (chunk >= all) break;
-      const ChunkFn* fn = fn_.load(kAcquire);
-      const int64_t n = n_.load(kAcquire), grain = grain_.load(kAcquire);
-      const unsigned mode = mode_.load(kAcquire);
-      // Success proves that all the fields read above belong to this job.
-      if (!ticket_.compare_exchange_strong(ticket, ticket + 1)) continue;
-      run_chunk(*fn, n, grain, chunk, mode);
-      taken++;
-      chunks = all;
+  void take_chunks(size_t self, uint64_t job) {
+    const ChunkFn* fn = fn_.load(kAcquire);
+    const int64_t n = n_.load(kAcquire), grain = grain_.load(kAcquire);
+    const uint32_t chunks = chunks_.load(kAcquire);
+    const unsigned mode = mode_.load(kAcquire);
+    if (job_.load() != job) return; // what was just read may be a later job's
+    uint32_t taken = 0;
+    for (size_t i = 0; i < shares_.size(); i++) {
+      const size_t owner = (self + i) % shares_.size();
+      const uint32_t end = first_chunk(owner + 1, chunks);
+      std::atomic<uint64_t>& share = shares_[owner].next;
+      uint64_t next = share.load(kAcquire);
+      while (next >> 32 == (job & kWord) && (next & kWord) < end) {
+        if (!share.compare_exchange_weak(next, next + 1)) continue;
+        run_chunk(*fn, n, grain, next & kWord, mode);
+        taken++;
+        next = share.load(kAcquire);
+      }
     }
     if (taken > 0 && completed_.fetch_add(taken) + taken == chunks && caller_sleeps_.load()) {
       std::lock_guard lock(mutex_);
@@ -194,7 +205,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
     }
   }
 
-  void run_chunk(const ChunkFn& fn, int64_t n, int64_t grain, uint32_t chunk, unsigned mode) {
+  void run_chunk(const ChunkFn& fn, int64_t n, int64_t grain, int64_t chunk, unsigned mode) {
     if (failed_.load(kRelaxed)) return;
     set_float_mode(mode);
     try {
@@ -214,14 +225,13 @@ class Pool : public std::enable_shared_from_this<Pool> {
     caller_sleeps_.store(false);
   }
 
-  void work() {
+  void work(size_t self) {
     InsideChunk mark;
     Spinner spinner;
-    uint64_t seen = 0, ticket = 0;
+    uint64_t seen = 0, job = 0;
     auto news = [&] {
-      ticket = ticket_.load();
-      if (ticket >> 32 == seen) return false;
-      return static_cast<uint32_t>(ticket) != kClosed || stop_.load();
+      job = job_.load();
+      return job != seen && (job % 2 == 0 || stop_.load());
     };
     for (;;) {
       if (!spinner.wait(news)) {
@@ -231,14 +241,20 @@ class Pool : public std::enable_shared_from_this<Pool> {
         sleepers_.fetch_sub(1);
       }
       if (stop_.load()) return;
-      seen = ticket >> 32;
-      take_chunks();
+      seen = job;
+      take_chunks(self, job);
     }
   }
 
+  struct alignas(64) Share {
+    std::atomic<uint64_t> next{0};
+  };
+
   const int wanted_;
+  std::vector<Share> shares_; // the caller's first
   // The line that idle workers poll: nothing else that changes is in it.
-  alignas(64) std::atomic<uint64_t> ticket_{kClosed};
+  // The open job's number; odd while what it is is being written.
+  alignas(64) std::atomic<uint64_t> job_{0};
   // The line that the caller polls.
   alignas(64) std::atomic<uint32_t> completed_{0};
   alignas(64) std::atomic<const ChunkFn*> fn_{nullptr};
@@ -326,7 +342,7 @@ std::exception_ptr run_serially(int64_t n, int64_t grain, const ChunkFn& fn) {
 std::exception_ptr run_region(int64_t n, int64_t grain, const ChunkFn& fn) {
   const int threads = num_threads();
   const int64_t chunks = (n - 1) / grain + 1;
-  if (threads == 1 || chunks >= kClosed || pool_in_use.exchange(true))
+  if (threads == 1 || chunks > int64_t(kWord) || pool_in_use.exchange(true))
     return run_serially(n, grain, fn);
   PoolPtr& pool = current_pool();
   if (!pool || pool->wanted() != threads - 1) {
