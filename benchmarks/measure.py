@@ -15,7 +15,7 @@ from cases import CASES, Case
 
 HERE = pathlib.Path(__file__).resolve().parent
 BATCH = 0.02  # seconds that one measurement of one side should take
-SETTLE = 0.01  # seconds between turns: threads of the side before may still be spinning
+SETTLE = 0.05  # seconds between turns: a side's threads may spin on (OpenBLAS: 26 ms)
 SLOW = 0.2  # seconds a run from which three rounds are enough
 LIBRARIES = ("flambeau", "torch", "numpy", "jax")
 

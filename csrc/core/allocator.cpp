@@ -2,7 +2,9 @@
 #include "allocator.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <mutex>
@@ -14,7 +16,7 @@ namespace flambeau {
 namespace {
 
 constexpr size_t kHuge = size_t(4) << 20;
-constexpr size_t kCacheCap = size_t(512) << 20;
+constexpr int64_t kCacheCap = int64_t(1) << 30; // at most an eighth of the machine's memory
 constexpr int kClasses = 200;
 
 // Four classes a power of two, from 64 bytes: at most a quarter of a block is wasted.
@@ -33,6 +35,9 @@ size_t class_size(int c) {
 struct State {
   std::mutex mutex;
   std::vector<void*> free_blocks[kClasses];
+  uint64_t used[kClasses] = {}; // when a block of the class last came or went, in calls
+  uint64_t calls = 0;
+  int64_t cap = std::min(kCacheCap, sysconf(_SC_PHYS_PAGES) / 8 * sysconf(_SC_PAGESIZE));
   MemoryStats stats;
 };
 State& state() {
@@ -62,6 +67,18 @@ void drop_all(State& s) {
   s.stats.cached = 0;
 }
 
+// Gives back kept blocks, of the classes that were idle longest first, until `size` more fit in.
+void make_room(State& s, int64_t size) {
+  while (s.stats.cached + size > s.cap) {
+    int oldest = -1;
+    for (int c = 0; c < kClasses; ++c)
+      if (!s.free_blocks[c].empty() && (oldest < 0 || s.used[c] < s.used[oldest])) oldest = c;
+    system_free(s.free_blocks[oldest].back(), class_size(oldest));
+    s.free_blocks[oldest].pop_back();
+    s.stats.cached -= int64_t(class_size(oldest));
+  }
+}
+
 } // namespace
 
 void* allocate(size_t n) {
@@ -71,6 +88,7 @@ void* allocate(size_t n) {
   size_t size = class_size(c);
   State& s = state();
   std::lock_guard lock(s.mutex);
+  s.used[c] = ++s.calls;
   void* p;
   if (!s.free_blocks[c].empty()) {
     p = s.free_blocks[c].back();
@@ -96,10 +114,9 @@ void deallocate(void* p, size_t n) {
   State& s = state();
   std::lock_guard lock(s.mutex);
   s.stats.allocated -= int64_t(size);
-  if (s.stats.cached + int64_t(size) > int64_t(kCacheCap)) {
-    system_free(p, size);
-    return;
-  }
+  s.used[c] = ++s.calls;
+  if (int64_t(size) > s.cap) return system_free(p, size);
+  make_room(s, int64_t(size));
   s.free_blocks[c].push_back(p);
   s.stats.cached += int64_t(size);
 }
