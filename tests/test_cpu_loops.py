@@ -54,6 +54,19 @@ def test_operands_of_crossed_layouts(shape, dtype):
     same(a[..., ::2] + b[..., ::2], x[..., ::2] + yt[..., ::2])
 
 
+# Several blocks a row, and (1300 x 1500) results that are written past the caches.
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(70, 2100), (2100, 70), (1300, 1500)])
+def test_long_crossed_rows(shape, dtype):
+    x, y = values(shape, dtype), values(shape[::-1], dtype)
+    a, b = fb.from_numpy(x), fb.from_numpy(y)
+    same(a + b.t(), x + y.T)
+    same(b.t() + a[:, :1], y.T + x[:, :1])
+    same(a.double() - b.t(), x.astype("float64") - y.T)
+    want = x * y.T
+    same(a.mul_(b.t()), want)
+
+
 @pytest.mark.parametrize("n", [1, 7, 100, 513, 40000])
 def test_where_with_single_values(n):
     m, x, y = values(n) > 0, values(n), values(n)

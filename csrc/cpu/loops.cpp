@@ -151,49 +151,48 @@ int crossed_dimension(const StridedLoop& loop, const Plan& pl) {
   return 0;
 }
 
-// Asks for `count` rows of `bytes`: the processor foresees no short rows that lie far apart.
-void prefetch_rows(const char* src, int64_t row, int64_t count, int64_t bytes) {
-  for (int64_t i = 0; i < count; ++i)
-    for (int64_t k = 0; k < bytes; k += 64) __builtin_prefetch(src + i * row + k, 0, 2);
-}
-
 // Strips of rows along dimension d; inputs that are dense along it are turned, block by block, into
-// buffers in cache, where rows are dense.
+// buffers in cache, where rows are dense. A block's rows are short and lie apart, which the
+// processor does not foresee: those to come are asked for.
 void run_crossed(const StridedLoop& loop, Plan pl, int d) {
-  constexpr int64_t kRows = 64, kWidth = 64; // four cache lines of floats each way
+  constexpr int64_t kRows = 64, kRowBytes = 1024, kAhead = 2;
   unsigned crossed = 0;
+  int64_t width = kRowBytes;
   for (int i = 0; i < pl.n_in; ++i) {
     int64_t size = size_of(pl.in_types[i]);
     if (pl.in_strides[i] == 0 || pl.in_strides[i] == size || loop.strides[i + 1][d] != size)
       continue;
     crossed |= 1u << i;
     pl.in_strides[i] = size;
+    width = std::min(width, kRowBytes / size);
   }
   set_ways(pl, false);
+  pl.streamed = exceeds_cache(loop, pl);
   loop.run_strips(d, kRows, kGrain, [&](char* const* strip, int64_t rows) {
-    alignas(64) char turned[kMaxOperands][kRows * kWidth * 8];
-    for (int64_t b = 0; b < loop.shape[0]; b += kWidth) {
-      int64_t m = std::min(kWidth, loop.shape[0] - b);
-      for (int i = 0; i < pl.n_in; ++i) {
-        if (!(crossed >> i & 1)) continue;
-        int64_t row = loop.strides[i + 1][0];
-        const char* src = strip[i + 1] + b * row;
-        prefetch_rows(src + kWidth * row, row, std::min(kWidth, loop.shape[0] - b - kWidth),
-                      rows * size_of(pl.in_types[i]));
-        dispatch_size(size_of(pl.in_types[i]), [&](auto tag) {
+    alignas(64) char turned[kMaxOperands][kRows * kRowBytes];
+    for (int64_t b = 0; b < loop.shape[0]; b += width) {
+      int64_t m = std::min(width, loop.shape[0] - b), step[kMaxOperands], bytes[kMaxOperands];
+      char* ptr[kMaxOperands];
+      for (int i = 0; i < loop.ops; ++i) {
+        step[i] = loop.strides[i][d];
+        bytes[i] = m * loop.strides[i][0];
+        ptr[i] = strip[i] + b * loop.strides[i][0];
+        if (i == 0 || !(crossed >> (i - 1) & 1)) continue;
+        dispatch_size(size_of(pl.in_types[i - 1]), [&](auto tag) {
           using T = typename decltype(tag)::type;
-          transpose_tiles(reinterpret_cast<T*>(turned[i]), kWidth * int64_t(sizeof(T)),
-                          reinterpret_cast<const T*>(src), row, m, rows);
+          transpose_tiles(reinterpret_cast<T*>(turned[i]), kRowBytes,
+                          reinterpret_cast<const T*>(ptr[i]), loop.strides[i][0], m, rows);
         });
+        ptr[i] = turned[i];
+        step[i] = kRowBytes;
+        bytes[i] = 0;
       }
       for (int64_t r = 0; r < rows; ++r) {
-        char* ptr[kMaxOperands];
-        ptr[0] = strip[0] + r * loop.strides[0][d] + b * pl.out_stride;
-        for (int i = 0; i < pl.n_in; ++i)
-          ptr[i + 1] = crossed >> i & 1
-                           ? turned[i] + r * kWidth * size_of(pl.in_types[i])
-                           : strip[i + 1] + r * loop.strides[i + 1][d] + b * pl.in_strides[i];
+        for (int i = pl.streamed; i < loop.ops && r + kAhead < rows; ++i)
+          for (int64_t k = 0; k < bytes[i]; k += 64)
+            __builtin_prefetch(ptr[i] + kAhead * step[i] + k);
         run_row(pl, ptr, m);
+        for (int i = 0; i < loop.ops; ++i) ptr[i] += step[i];
       }
     }
   });
