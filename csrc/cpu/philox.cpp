@@ -2,8 +2,12 @@
 #define FB_KERNEL_SPACE philox_base
 #include "philox_kernels.inc"
 
+#include <algorithm>
+#include <atomic>
+
 #include "parallel.h"
 #include "philox.h"
+#include "stream.h"
 
 namespace flambeau {
 
@@ -21,6 +25,7 @@ namespace random {
 namespace {
 
 constexpr int64_t kGrain = 16384; // elements a chunk: some 10 us, and a multiple of every tile
+constexpr int64_t kBlock = 1024;  // elements that are streamed at a time: a tile's words or more
 
 const PhiloxTable& loops() {
   static const PhiloxTable& chosen = []() -> const PhiloxTable& {
@@ -35,11 +40,31 @@ const PhiloxTable& loops() {
   return chosen;
 }
 
-void fill(PhiloxFill f, const Stream& s, void* out, int64_t n) {
-  parallel_for(n, kGrain, [&](int64_t begin, int64_t end) { f(s, out, begin, end); });
+template<class T>
+void fill(PhiloxFill f, const Stream& s, T* out, int64_t n, int words = words_of<T>) {
+  const bool far = n * int64_t(sizeof(T)) > kCacheBytes;
+  parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
+    if (!far) return f(s, out, begin, end);
+    alignas(64) T made[kBlock];
+    for (int64_t i = begin; i < end; i += kBlock) {
+      Stream from = s;
+      from.offset += philox_ticks(i, words);
+      const int64_t m = std::min(kBlock, end - i);
+      f(from, made, 0, m);
+      stream_bytes(reinterpret_cast<char*>(out + i), reinterpret_cast<char*>(made),
+                   m * int64_t(sizeof(T)));
+    }
+  });
 }
 void drop(PhiloxDropout f, const Stream& s, const void* x, void* y, uint8_t* mask, int64_t n) {
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) { f(s, x, y, mask, begin, end); });
+}
+bool compare(PhiloxBernoulli f, const Stream& s, const void* p, void* out, int64_t n) {
+  std::atomic<bool> valid = true;
+  parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
+    if (!f(s, p, out, begin, end)) valid = false;
+  });
+  return valid;
 }
 
 } // namespace
@@ -71,10 +96,16 @@ void fill_exponential(double* out, int64_t n, double rate, uint64_t seed, uint64
 void fill_bernoulli(uint8_t* out, int64_t n, double p, uint64_t seed, uint64_t offset) {
   fill(loops().bernoulli, {seed, offset, p}, out, n);
 }
+bool fill_bernoulli(float* out, const float* p, int64_t n, uint64_t seed, uint64_t offset) {
+  return compare(loops().bernoulli_by32, {seed, offset}, p, out, n);
+}
+bool fill_bernoulli(double* out, const double* p, int64_t n, uint64_t seed, uint64_t offset) {
+  return compare(loops().bernoulli_by64, {seed, offset}, p, out, n);
+}
 void fill_randint(int64_t* out, int64_t n, int64_t lo, uint64_t range, uint64_t seed,
                   uint64_t offset) {
   const PhiloxFill f = randint_words(range) == 1 ? loops().randint32 : loops().randint64;
-  fill(f, {seed, offset, 0, 0, lo, range}, out, n);
+  fill(f, {seed, offset, 0, 0, lo, range}, out, n, randint_words(range));
 }
 void dropout(const float* x, float* y, uint8_t* mask, int64_t n, double p, double scale,
              uint64_t seed, uint64_t offset) {

@@ -45,6 +45,10 @@ void fill_exponential(double* out, int64_t n, double rate, uint64_t seed, uint64
 // 1 with probability p, else 0.
 void fill_bernoulli(uint8_t* out, int64_t n, double p, uint64_t seed, uint64_t offset);
 
+// 1 with probability p[i], else 0; out may be p. Returns whether every p[i] lies in [0, 1].
+bool fill_bernoulli(float* out, const float* p, int64_t n, uint64_t seed, uint64_t offset);
+bool fill_bernoulli(double* out, const double* p, int64_t n, uint64_t seed, uint64_t offset);
+
 // lo + an integer below `range` (0 means 2^64), by multiply and shift (Lemire 2019).
 void fill_randint(int64_t* out, int64_t n, int64_t lo, uint64_t range, uint64_t seed,
                   uint64_t offset);

@@ -34,7 +34,7 @@ FB_MATH double unit(uint32_t lo, uint32_t hi) {
 // In (0, 1), for logarithms: small values keep 31 or 53 bits.
 FB_MATH float open_unit(uint32_t w) {
   const float u = float(int32_t(w >> 1)) * 0x1p-31f + 0x1p-32f;
-  return u < 1.0f ? u : 0x1.fffffep-1f;
+  return u < 0x1.fffffep-1f ? u : 0x1.fffffep-1f;
 }
 FB_MATH double open_unit(uint32_t lo, uint32_t hi) { return unit(lo, hi) + 0x1p-54; }
 
@@ -44,6 +44,13 @@ FB_MATH T between(T u, T lo, T hi, T width) {
   const T v = u * width + lo;
   return v < hi ? v : lo;
 }
+
+// The logarithm of an open unit: math::log without the cases of other arguments.
+FB_MATH float log_of(math::LogParts p) {
+  const float z = p.f * p.f, tail = z * p.f * math::log_tail(p.f) + p.e * -0x1.05c610p-29f;
+  return p.e * 0x1.62e430p-1f + (p.f + (-0.5f * z + tail));
+}
+FB_MATH float log_unit(uint32_t w) { return log_of(math::log_parts(open_unit(w))); }
 
 // cos and sin of 2 pi w / 2^32: the top bits give the quadrant, the rest the angle in it.
 struct Turn {
@@ -67,10 +74,12 @@ template<class T>
 struct Two {
   T first, second;
 };
-FB_MATH Two<float> normal_pair(uint32_t a, uint32_t b, float mean, float std) {
-  const float r = math::sqrt(-2.0f * math::log(open_unit(a))) * std;
-  const Turn t = turn(b);
+FB_MATH Two<float> normal_pair(float log, Turn t, float mean, float std) {
+  const float r = math::sqrt(-2.0f * log) * std;
   return {r * t.cos + mean, r * t.sin + mean};
+}
+FB_MATH Two<float> normal_pair(uint32_t a, uint32_t b, float mean, float std) {
+  return normal_pair(log_unit(a), turn(b), mean, std);
 }
 FB_MATH Two<double> normal_pair(uint32_t a, uint32_t b, uint32_t c, uint32_t d, double mean,
                                 double std) {

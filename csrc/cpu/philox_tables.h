@@ -16,11 +16,14 @@ struct Stream {
 using PhiloxFill = void (*)(const Stream& s, void* out, int64_t begin, int64_t end);
 using PhiloxDropout = void (*)(const Stream& s, const void* x, void* y, uint8_t* mask,
                                int64_t begin, int64_t end);
+using PhiloxBernoulli = bool (*)(const Stream& s, const void* p, void* out, int64_t begin,
+                                 int64_t end);
 
 struct PhiloxTable {
   PhiloxFill bits32, bits64, uniform32, uniform64, normal32, normal64, exponential32, exponential64,
       bernoulli, randint32, randint64;
   PhiloxDropout dropout32, dropout64;
+  PhiloxBernoulli bernoulli_by32, bernoulli_by64;
 };
 
 namespace philox_base {

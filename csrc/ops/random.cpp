@@ -131,39 +131,55 @@ void bernoulli(const Tensor& t, double p, void* gen) {
 }
 void bernoulli(const Tensor& t, const Tensor& p, void* gen) {
   NoGrad off;
-  Tensor u = empty(t.shape(), p.dtype() == DType::F64 ? DType::F64 : DType::F32, t.device());
+  FB_CHECK(p.device() == t.device() || (p.dim() == 0 && !p.is_meta()),
+           "bernoulli_: probabilities on ", p.device(), " for a tensor on ", t.device(),
+           ": move them with .to()");
+  DType type = p.dtype() == DType::F64 ? DType::F64 : DType::F32;
   if (t.is_cuda()) { // the GPU stops at a bad probability: nothing here waits to look at it
-    FB_CHECK(p.device() == t.device() || p.dim() == 0, "bernoulli_: probabilities on ", p.device(),
-             " for a tensor on ", t.device(), ": move them with .to()");
     static const cuda::Formula kLess{"bernoulli",
                                      "b >= T(0) && b <= T(1) ? a < b : (__trap(), false)"};
+    Tensor u = empty(t.shape(), type, t.device());
     uniform(u, 0, 1, gen);
     const Tensor in[2] = {u, p};
-    return cuda::run_formula(kLess, u.dtype(), DType::Bool, t, in, 2);
+    return cuda::run_formula(kLess, type, DType::Bool, t, in, 2);
   }
-  Tensor q = to_dtype(p, u.dtype());
-  if (!t.is_meta() && q.numel())
-    FB_CHECK(
-        item(all(logical_and(ge(q, weak_scalar(0)), le(q, weak_scalar(1))))).i,
-        "Expected p_in >= 0 && p_in <= 1 to be true, but got false: bernoulli probabilities must "
-        "lie in [0, 1]");
-  uniform(u, 0, 1, gen);
-  if (!t.is_meta()) copy_values(t, lt(u, q));
+  Tensor all = expand(p, t.shape());
+  if (t.is_meta() || t.numel() == 0) return;
+  Tensor q = contiguous(to_dtype(on_host(all), type));
+  bool direct = t.is_contiguous() && t.dtype() == type && &q.storage() != &t.storage();
+  Tensor made = direct ? t : empty(t.shape(), type);
+  int64_t n = t.numel();
+  bool wide = type == DType::F64;
+  PhiloxDraw d = next_philox(philox_ticks(n, wide ? 2 : 1), {}, gen);
+  auto fill = [&](auto* to, const auto* from) {
+    return random::fill_bernoulli(to, from, n, d.seed, d.offset);
+  };
+  bool valid = wide ? fill(made.data<double>(), q.data<double>())
+                    : fill(made.data<float>(), q.data<float>());
+  FB_CHECK(valid, "Expected p_in >= 0 && p_in <= 1 to be true, but got false: bernoulli "
+                  "probabilities must lie in [0, 1]");
+  if (!direct) copy_values(t, made);
 }
+
+uint64_t high_product(uint64_t a, uint64_t b) { return (unsigned __int128)(a)*b >> 64; }
 
 // The host shuffles for every device: each step depends on the one before.
 Tensor randperm(int64_t n, DType dtype, Device device, void* gen) {
   FB_CHECK(n >= 0, "n must be non-negative, got ", n);
   NoGrad off;
   if (device.is_meta()) return empty({n}, dtype, device);
-  Tensor t = empty({n}, DType::I64), key = empty({n}, DType::I64);
+  constexpr int64_t kKeys = 512; // made at a time, from the last on; two fill a counter value
+  uint64_t key[kKeys];
+  Tensor t = empty({n}, DType::I64);
   int64_t* p = t.data<int64_t>();
   std::iota(p, p + n, 0);
   PhiloxDraw s = host_draw(philox_ticks(n, 2), device, gen, "randperm");
-  random::fill_random_bits(reinterpret_cast<uint64_t*>(key.data<int64_t>()), n, s.seed, s.offset);
-  const uint64_t* k = reinterpret_cast<const uint64_t*>(key.data<int64_t>());
-  for (int64_t i = n - 1; i > 0; --i) // Fisher and Yates (1938), by multiply and shift
-    std::swap(p[i], p[int64_t((unsigned __int128)(k[i]) * uint64_t(i + 1) >> 64)]);
+  for (int64_t end = n, begin; end > 0; end = begin) {
+    begin = (end - 1) / kKeys * kKeys;
+    random::fill_random_bits(key, end - begin, s.seed, s.offset + uint64_t(begin) / 2);
+    for (int64_t i = end - 1; i >= begin; --i) // Fisher and Yates (1938), by multiply and shift
+      std::swap(p[i], p[high_product(key[i - begin], uint64_t(i + 1))]);
+  }
   return device.is_cpu() ? to_dtype(t, dtype) : move_to(t, device, dtype);
 }
 

@@ -20,35 +20,49 @@ void check_weights(bool valid, bool some, bool enough) {
                    "not enough non-negative category to sample)");
 }
 
-// One row of weights w; u: a uniform number for each index drawn, or, without replacement, for each
-// of the n weights.
-void multinomial_row(const double* w, int64_t* o, int64_t n, int64_t count, bool replace,
-                     std::vector<double>& u) {
-  std::vector<double> sums(static_cast<size_t>(n));
+// One row of n weights w; u: a uniform number for each index drawn.
+void draw_again(const double* w, int64_t* o, int64_t n, int64_t count, const double* u,
+                std::vector<double>& sums) {
   double total = 0;
+  bool valid = true;
+  for (int64_t i = 0; i < n; ++i) {
+    valid &= w[i] >= 0 && w[i] < INFINITY;
+    sums[size_t(i)] = total += w[i];
+  }
+  check_weights(valid, total > 0, true);
+  for (int64_t i = 0; i < count; ++i) {
+    auto above = std::upper_bound(sums.begin(), sums.end(), u[i] * total);
+    o[i] = std::min<int64_t>(above - sums.begin(), n - 1);
+  }
+}
+
+struct Racer {
+  double key;
+  int64_t at;
+};
+// The same without replacement, by an exponential race: the largest of w / e, with numbers e of
+// the exponential distribution.
+void draw_once(const double* w, int64_t* o, int64_t n, int64_t count, const double* e,
+               std::vector<Racer>& racers) {
   int64_t positive = 0;
   bool valid = true;
   for (int64_t i = 0; i < n; ++i) {
-    valid &= w[i] >= 0 && std::isfinite(w[i]);
-    sums[size_t(i)] = total += w[i];
+    valid &= w[i] >= 0 && w[i] < INFINITY;
     positive += w[i] > 0;
+    racers[size_t(i)] = {w[i] == 0 ? -1 : w[i] / e[i], i};
   }
-  check_weights(valid, total > 0, replace || positive >= count);
-  if (replace) {
-    for (int64_t i = 0; i < count; ++i) {
-      double at = u[size_t(i)] * total;
-      o[i] =
-          std::min<int64_t>(std::upper_bound(sums.begin(), sums.end(), at) - sums.begin(), n - 1);
-    }
-    return;
+  check_weights(valid, positive > 0, positive >= count);
+  auto ahead = [](const Racer& a, const Racer& b) {
+    return a.key != b.key ? a.key > b.key : a.at < b.at;
+  };
+  auto last = racers.begin() + count;
+  if (count > n / 16) { // a heap that holds most of the row is slow to renew
+    std::nth_element(racers.begin(), last - 1, racers.end(), ahead);
+    std::sort(racers.begin(), last, ahead);
+  } else {
+    std::partial_sort(racers.begin(), last, racers.end(), ahead);
   }
-  // The largest of w / Exp(1): an exponential race.
-  std::vector<int64_t> order(static_cast<size_t>(n));
-  std::iota(order.begin(), order.end(), 0);
-  for (int64_t i = 0; i < n; ++i) u[size_t(i)] = w[i] == 0 ? -1 : w[i] / -std::log1p(-u[size_t(i)]);
-  std::partial_sort(order.begin(), order.begin() + count, order.end(),
-                    [&](int64_t a, int64_t b) { return u[size_t(a)] > u[size_t(b)]; });
-  std::copy_n(order.begin(), count, o);
+  for (int64_t i = 0; i < count; ++i) o[i] = racers[size_t(i)].at;
 }
 
 Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
@@ -60,6 +74,7 @@ Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
   int64_t n = in.size(-1), rows = in.dim() == 2 ? in.shape()[0] : 1;
   FB_CHECK(replace || count <= n, "cannot sample n_sample > prob_dist.size(-1) samples without "
                                   "replacement");
+  replace = replace || count == 1; // one number a row is then enough
   NoGrad off;
   Device on = in.device();
   Tensor out = empty({rows, count}, DType::I64, on);
@@ -80,10 +95,19 @@ Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
   const double* weights = p.data<double>();
   int64_t* chosen = made.data<int64_t>();
   parallel_for(rows, std::max<int64_t>(1, 4096 / std::max(n, count)), [&](int64_t b, int64_t e) {
-    std::vector<double> u(static_cast<size_t>(numbers));
+    std::vector<double> u(size_t(e - b) * ticks * 2), sums(replace ? size_t(n) : 0);
+    std::vector<Racer> racers(replace ? 0 : size_t(n));
+    const uint64_t from = draw.offset + uint64_t(b) * ticks;
+    if (replace)
+      random::fill_uniform(u.data(), int64_t(u.size()), 0, 1, draw.seed, from);
+    else
+      random::fill_exponential(u.data(), int64_t(u.size()), 1, draw.seed, from);
     for (int64_t r = b; r < e; ++r) {
-      random::fill_uniform(u.data(), numbers, 0, 1, draw.seed, draw.offset + uint64_t(r) * ticks);
-      multinomial_row(weights + r * n, chosen + r * count, n, count, replace, u);
+      const double *w = weights + r * n, *own = u.data() + uint64_t(r - b) * ticks * 2;
+      if (replace)
+        draw_again(w, chosen + r * count, n, count, own, sums);
+      else
+        draw_once(w, chosen + r * count, n, count, own, racers);
     }
   });
   if (on.is_cuda()) copy_values(out, made);

@@ -8,6 +8,10 @@ __forceinline__ double uniform_of(Draw d, uint64_t first, i64 i) {
   const Words w = words_of(d, first + uint64_t(i / 2));
   return i % 2 ? philox::unit(w.w[2], w.w[3]) : philox::unit(w.w[0], w.w[1]);
 }
+__forceinline__ double exponential_of(Draw d, uint64_t first, i64 i) {
+  const Words w = words_of(d, first + uint64_t(i / 2));
+  return -math::log(i % 2 ? philox::open_unit(w.w[2], w.w[3]) : philox::open_unit(w.w[0], w.w[1]));
+}
 
 // Inclusive sums of the row in `sums`; returns the total. Counts positive weights, flags bad ones.
 __forceinline__ double cumulate(const double* w, double* sums, i64 n, i64& positive, int& bad) {
@@ -118,7 +122,7 @@ extern "C" __global__ void __launch_bounds__(256)
     return;
   }
   for (i64 i = threadIdx.x; i < n; i += 256)
-    own[i] = w[i] == 0 ? -1. : w[i] / -::log1p(-uniform_of(draw, first, i));
+    own[i] = w[i] == 0 ? -1. : w[i] / exponential_of(draw, first, i);
   __syncthreads();
   for (i64 c = 0; c < count; ++c) {
     const i64 at = argmax(own, n);

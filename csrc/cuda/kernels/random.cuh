@@ -41,7 +41,7 @@ __forceinline__ Values<double, 2> normal64(Words w, const Numbers& s) {
 __forceinline__ Values<float, 4> exponential32(Words w, const Numbers& s) {
   const float scale = float(-1.0 / s.a);
   Values<float, 4> r;
-  for (int j = 0; j < 4; ++j) r.v[j] = math::log(philox::open_unit(w.w[j])) * scale;
+  for (int j = 0; j < 4; ++j) r.v[j] = philox::log_unit(w.w[j]) * scale;
   return r;
 }
 __forceinline__ Values<double, 2> exponential64(Words w, const Numbers& s) {
