@@ -316,6 +316,24 @@ def test_sums_of_bfloat16(n):
     assert got[2] == -np.inf
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bfloat16", "complex64"])
+@pytest.mark.parametrize("shape", [(37, 10, 50, 33), (16, 3, 300, 100), (8, 1, 400, 170)])
+def test_sums_of_channels(shape, dtype):
+    a = fb.tensor(numbers(*shape) * 3).to(getattr(fb, dtype))
+    for x in (a, a[:, :, 1:], a[:, -1:], a[::2]):
+        exact = x.to(fb.complex128 if dtype == "complex64" else fb.float64).numpy()
+        tolerance = 2**-8 if dtype == "bfloat16" else 2e-6
+        got = x.sum((0, 2, 3)).to(fb.complex128 if dtype == "complex64" else fb.float64)
+        close(got, exact.sum((0, 2, 3)), tolerance, 1e-2)
+        if dtype in ("float32", "float64"):
+            close(x.mean((0, 2, 3)), exact.mean((0, 2, 3)), tolerance, 1e-6)
+            close(x.var((0, 2, 3)), exact.var((0, 2, 3), ddof=1), 1e-5, 1e-5)
+            close(x.amax((0, 2, 3)), exact.max((0, 2, 3)), 0, 0)
+    if dtype == "float32":
+        a[1, 0, 7, 9] = float("nan")
+        assert np.isnan(a.sum((0, 2, 3)).numpy()).tolist() == [True] + [False] * (shape[1] - 1)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex128"])
 def test_every_second_element_is_copied_and_summed(dtype):
     for n in SIZES:

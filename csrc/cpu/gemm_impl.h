@@ -167,23 +167,26 @@ template<class T, int R, int F>
 FLAMBEAU_INLINE void dot_block(int64_t k, T alpha, const T* a, int64_t lda, const T* x, int64_t ldx,
                                T beta, T* y, int64_t step, int64_t step_few) {
   using V = Vec<T>;
-  constexpr int L = kLanes<T>, U = R * F < 8 ? 2 : 1;
+  constexpr int L = kLanes<T>, U = R * F == 1 ? 4 : R * F < 8 ? 2 : 1;
+  constexpr int P = U == 4 ? 2 : 1, Q = U / P; // one pair is read in two places: memory brings more
   V s[R][F][U] = {};
+  const int64_t part = k / (U * L) * (Q * L);
   int64_t p = 0;
-  for (; p + U * L <= k; p += U * L)
-#pragma GCC unroll 2
+  for (; p < part; p += Q * L)
+#pragma GCC unroll 4
     for (int u = 0; u < U; u++) {
+      const int64_t at = p + u / Q * part + u % Q * L;
       V v[F];
 #pragma GCC unroll 4
-      for (int f = 0; f < F; f++) v[f] = load<V>(x + f * ldx + p + u * L);
+      for (int f = 0; f < F; f++) v[f] = load<V>(x + f * ldx + at);
 #pragma GCC unroll 4
       for (int r = 0; r < R; r++) {
-        const V row = load<V>(a + r * lda + p + u * L);
+        const V row = load<V>(a + r * lda + at);
 #pragma GCC unroll 4
         for (int f = 0; f < F; f++) s[r][f][u] += row * v[f];
       }
     }
-  for (; p < k; p += L) {
+  for (p = P * part; p < k; p += L) {
     const int n = k - p < L ? static_cast<int>(k - p) : L;
     V v[F];
 #pragma GCC unroll 4
@@ -199,7 +202,11 @@ FLAMBEAU_INLINE void dot_block(int64_t k, T alpha, const T* a, int64_t lda, cons
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
     for (int f = 0; f < F; f++) {
-      const T dot = alpha * sum_lanes<T, V>(U == 2 ? s[r][f][0] + s[r][f][U - 1] : s[r][f][0]);
+#pragma GCC unroll 2
+      for (int h = U / 2; h; h /= 2)
+#pragma GCC unroll 2
+        for (int u = 0; u < h; u++) s[r][f][u] += s[r][f][u + h];
+      const T dot = alpha * sum_lanes<T, V>(s[r][f][0]);
       T& out = y[r * step + f * step_few];
       out = beta != T(0) ? dot + beta * out : dot;
     }

@@ -123,6 +123,7 @@ struct Reduction {
 
   void run_rows() const;
   void rows_split(int64_t outputs, int64_t n) const;
+  bool rows_in_order() const;
   void row_batch(const char* from, char* to, const Axis& row, int64_t n) const;
   void run_cols() const;
   void feed_cols(const char* from, int64_t width, int64_t b, int64_t e, int64_t fold,
@@ -186,8 +187,36 @@ void Reduction::rows_split(int64_t outputs, int64_t n) const {
   }
 }
 
+// Images, each with a row for each output: they are read as they lie in memory, parts of several
+// images each into states of its own.
+bool Reduction::rows_in_order() const {
+  auto rows = rows_as_they_lie();
+  if (!rows || kept.size() != 1 || red.size() != 2 || red[0].in != in_size || red[0].size < 64 ||
+      red[1].in < kept[0].in * kept[0].size)
+    return false;
+  const int64_t outputs = kept[0].size, images = red[1].size, bytes = outputs * k.state;
+  const int64_t per = even_grain(images, std::max<int64_t>(1, kChunk / (outputs * red[0].size))),
+                parts = (images + per - 1) / per;
+  if (parts < 8) return false;
+  std::unique_ptr<char[]> acc(new char[size_t(parts * bytes)]);
+  parallel_for(parts, 1, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      char* to = acc.get() + i * bytes;
+      k.fill(to, outputs);
+      for (int64_t j = i * per; j < std::min(images, i * per + per); ++j)
+        rows(x + j * red[1].in, kept[0].in, outputs, red[0].size, to);
+    }
+  });
+  for (int64_t step = 1; step < parts; step *= 2)
+    for (int64_t i = 0; i + step < parts; i += 2 * step)
+      k.merge(acc.get() + i * bytes, acc.get() + (i + step) * bytes, outputs);
+  finish(acc.get(), out, kept[0].out, outputs);
+  return true;
+}
+
 void Reduction::run_rows() const {
   int64_t outputs = product(kept), n = product(red);
+  if (rows_in_order()) return;
   if (n >= 2 * kChunk && outputs < 32) return rows_split(outputs, n);
   Axis row = kept.empty() ? Axis{1, 0, 0} : kept[0];
   int64_t outer = product(kept, kept.empty() ? 0 : 1);
