@@ -237,6 +237,34 @@ def test_sampling_kernel(mode, padding, align, rng):
         np.testing.assert_allclose(array(F.grid_sample(x, grid, **options)), want, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 6, 7), (1, 2, 1, 2), (3, 1, 9, 2), (1, 3, 2, 40)])
+@pytest.mark.parametrize("points", [(1, 1), (3, 5), (20, 31)])
+@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("align", [True, False])
+def test_sampling_pairs_of_floats(shape, points, padding, align, rng):
+    x = rng.normal(size=shape).astype("f4")
+    grid = rng.uniform(-1.6, 1.6, size=(shape[0], *points, 2)).astype("f4")
+    grid.reshape(-1)[::9] = rng.choice([-1, 0, 1, -3, 3, 1e9, -1e30], grid.reshape(-1)[::9].shape)
+    shares = []  # of each row and column: a hat around the point
+    for axis, size in ((1, shape[2]), (0, shape[3])):
+        at = grid[..., axis].reshape(shape[0], -1, 1).astype("f8") + 1
+        at = at * (size - 1) / 2 if align else (at * size - 1) / 2
+        at = np.clip(at, 0, size - 1) if padding == "border" else at
+        shares.append(np.maximum(0, 1 - np.abs(at - np.arange(size))))
+    want = np.einsum("nchw,nph,npw->ncp", x, *shares).reshape(*shape[:2], *points)
+    got = F.grid_sample(fb.tensor(x), fb.tensor(grid), padding_mode=padding, align_corners=align)
+    np.testing.assert_allclose(array(got), want, atol=1e-5)
+
+
+def test_sampling_reads_no_pixel_that_has_no_share():
+    x = np.zeros((1, 1, 3, 4), "f4")
+    x[..., 2], x[..., 0, :] = np.inf, np.nan
+    x[0, 0, 1:, 3] = 5, 7
+    grid = fb.tensor([[[[4.0, 0.0], [4.0, 4.0]]]])  # beyond the right border
+    got = F.grid_sample(fb.tensor(x), grid, padding_mode="border", align_corners=False)
+    assert array(got).tolist() == [[[[5.0, 7.0]]]]
+
+
 def test_sampling_volumes(rng):
     x, grid = data(rng, 1, 2, 4, 5, 3), fb.tensor(rng.uniform(-1.2, 1.2, size=(1, 2, 3, 40, 3)))
     inputs = [x, grid.requires_grad_()]

@@ -11,5 +11,8 @@ const ResampleRows<T>* resample_rows() {
 }
 template const ResampleRows<float>* resample_rows<float>();
 template const ResampleRows<double>* resample_rows<double>();
+const PairKernels* pair_kernels() {
+  return nullptr;
+}
 } // namespace flambeau::avx512
 #endif

@@ -52,6 +52,13 @@ Coordinate<T> bounded(const Sampling& s, Coordinate<T> x, int64_t size) {
   return x.at < T(size - 1) ? x : Coordinate<T>{T(size - 1), 0};
 }
 
+// Where a grid's value points to, in pixels.
+template<class T>
+FB_MATH Coordinate<T> pixel(const Sampling& s, T g, int64_t size) {
+  return s.corners ? Coordinate<T>{(g + 1) * (T(size - 1) / 2), T(size - 1) / 2}
+                   : Coordinate<T>{((g + 1) * T(size) - 1) / 2, T(size) / 2};
+}
+
 template<class T>
 struct AxisTaps { // weights, their derivatives by the grid, positions (-1: outside)
   T weight[4], slope[4];
@@ -71,8 +78,7 @@ Coordinate<T> keys(T x) {
 template<class T, int n>
 FB_MATH AxisTaps<T> axis_taps(const Sampling& s, T g, int64_t size) {
   constexpr Mode mode = n == 1 ? Mode::Nearest : n == 2 ? Mode::Linear : Mode::Cubic;
-  Coordinate<T> x = s.corners ? Coordinate<T>{(g + 1) * (T(size - 1) / 2), T(size - 1) / 2}
-                              : Coordinate<T>{((g + 1) * T(size) - 1) / 2, T(size) / 2};
+  Coordinate<T> x = pixel(s, g, size);
   if (mode != Mode::Cubic) x = bounded(s, x, size);
   AxisTaps<T> r;
   const T whole = T(int64_t(x.at)); // cheaper than floor(); what is beyond is outside in any case
@@ -171,7 +177,36 @@ struct Job {
            : cpu_isa() == 1 ? avx2::resample_rows<T>()
                             : base::resample_rows<T>();
   }
+  // Bilinear values of floats: two pixels are one load.
+  void forward_pairs(T* y) const
+    requires(std::is_same_v<T, float>)
+  {
+    const PairKernels* kernels = cpu_isa() == 2   ? avx512::pair_kernels()
+                                 : cpu_isa() == 1 ? avx2::pair_kernels()
+                                                  : base::pair_kernels();
+    constexpr int kBlock = PixelPairs::kPoints;
+    const int64_t blocks = (points + kBlock - 1) / kBlock;
+    const int64_t grain = std::max<int64_t>(1, 32768 / (kBlock * s.taps() * channels));
+    parallel_for(batch * blocks, grain, [&](int64_t i, int64_t end) {
+      PixelPairs pairs;
+      for (; i < end; ++i) {
+        const int64_t n = i / blocks, p = i % blocks * kBlock;
+        const int count = int(std::min<int64_t>(kBlock, points - p));
+        const T* at = grid + (n * points + p) * 2;
+        T place[2][kBlock] = {}; // a whole number of vectors
+        for (int a = 0; a < 2; ++a)
+          for (int j = 0; j < count; ++j)
+            place[a][j] = bounded(s, pixel(s, at[2 * j + a], s.size[1 - a]), s.size[1 - a]).at;
+        kernels->fill((count + 3) / 4 * 4, place[0], place[1], int32_t(s.size[1]),
+                      int32_t(s.size[0]), pairs);
+        for (int64_t plane = n * channels; plane < (n + 1) * channels; ++plane)
+          kernels->sum(count, x + plane * pixels, pairs, y + plane * points + p);
+      }
+    });
+  }
   void forward(T* y) const {
+    if constexpr (std::is_same_v<T, float>)
+      if (s.axes == 2 && s.mode == Mode::Linear && s.size[1] >= 2) return forward_pairs(y);
     const ResampleRows<T>* rows = kernels();
     each(channels, [&](int64_t n, int64_t p, const Block<T>& b) {
       for (int64_t c = 0; c < channels; ++c) {
