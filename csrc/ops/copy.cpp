@@ -166,7 +166,8 @@ Tensor copy_(const Tensor& dst, const Tensor& src, bool non_blocking) {
            src.shape());
   Tensor from = src, carrier;
   bool shares = &dst.storage() == &src.storage();
-  if (shares && !(dst.offset() == src.offset() && dst.strides() == src.strides())) {
+  bool in_place = shares && dst.offset() == src.offset() && dst.strides() == src.strides();
+  if (shares && !in_place) {
     NoGrad off;
     from = clone(src);
   }
@@ -177,7 +178,8 @@ Tensor copy_(const Tensor& dst, const Tensor& src, bool non_blocking) {
   } else if (grad_enabled() && dst.requires_grad()) {
     carrier = alias(dst); // a constant from here on
   }
-  copy_values(dst, from, non_blocking);
+  if (!(in_place && dst.shape() == src.shape() && dst.dtype() == src.dtype()))
+    copy_values(dst, from, non_blocking);
   record_inplace(dst, carrier);
   return dst;
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict, namedtuple
 
 import flambeau as fb
@@ -87,7 +86,7 @@ class _StateMixin:
         return destination
 
     def _load_one(self, key, name, param, value, assign, error_msgs):
-        """Copy (or assign) one value; a problem goes to ``error_msgs``."""
+        """Copy (or assign) one value, without gradients; a problem goes to ``error_msgs``."""
         if not isinstance(value, Tensor):
             error_msgs.append(
                 f'While copying the parameter named "{key}", expected Tensor or Tensor-like '
@@ -97,13 +96,13 @@ class _StateMixin:
         lazy = is_lazy(param)
         if not lazy and param.dim() == 0 and value.dim() == 1 and value.shape[0] == 1:
             value = value[0]  # checkpoints older than 0-d tensors
-        if not lazy and tuple(value.shape) != tuple(param.shape):
+        if not lazy and value.shape != param.shape:
             error_msgs.append(
                 f"size mismatch for {key}: copying a param with shape {_size(value)} from "
                 f"checkpoint, the shape in current model is {_size(param)}."
             )
             return
-        if not assign and param.device.type == "meta" and value.device.type != "meta":
+        if not assign and param.is_meta and not value.is_meta:
             import warnings
 
             warnings.warn(
@@ -112,17 +111,16 @@ class _StateMixin:
                 stacklevel=2,
             )
         try:
-            with fb.no_grad():
-                if not assign:
-                    param.copy_(value)
-                elif name in self._parameters:
-                    if not isinstance(value, Parameter):
-                        value = Parameter(value, requires_grad=param.requires_grad)
-                    else:
-                        value.requires_grad_(param.requires_grad)
-                    self._parameters[name] = value
+            if not assign:
+                param.copy_(value)
+            elif name in self._parameters:
+                if not isinstance(value, Parameter):
+                    value = Parameter(value, requires_grad=param.requires_grad)
                 else:
-                    self._buffers[name] = value
+                    value.requires_grad_(param.requires_grad)
+                self._parameters[name] = value
+            else:
+                self._buffers[name] = value
         except Exception as error:
             error_msgs.append(
                 f'While copying the parameter named "{key}", whose dimensions in the model are '
@@ -140,16 +138,18 @@ class _StateMixin:
                 error_msgs,
             )  # fmt: skip
         assign = local_metadata.get("assign_to_params_buffers", False)
-        buffers = (
-            (k, v) for k, v in self._buffers.items() if k not in self._non_persistent_buffers_set
-        )
-        own = {k: v for k, v in itertools.chain(self._parameters.items(), buffers) if v is not None}
-        for name, param in own.items():
-            key = prefix + name
-            if key in state_dict:
-                self._load_one(key, name, param, state_dict[key], assign, error_msgs)
-            elif strict:
-                missing_keys.append(key)
+        own = {k: v for k, v in self._parameters.items() if v is not None}
+        for name, value in self._buffers.items():
+            if value is not None and name not in self._non_persistent_buffers_set:
+                own[name] = value
+        if own:
+            with fb.no_grad():
+                for name, param in own.items():
+                    key = prefix + name
+                    if key in state_dict:
+                        self._load_one(key, name, param, state_dict[key], assign, error_msgs)
+                    elif strict:
+                        missing_keys.append(key)
         extra = prefix + _EXTRA
         if self._has_extra_state() or type(self).set_extra_state is not _StateMixin.set_extra_state:
             if extra in state_dict:
@@ -171,11 +171,18 @@ class _StateMixin:
         if assign:
             local["assign_to_params_buffers"] = True
         self._load_from_state_dict(state_dict, prefix, local, True, missing, unexpected, errors)
-        for name, child in self._modules.items():
-            if child is not None:
-                path = prefix + name + "."
-                part = {k: v for k, v in state_dict.items() if k.startswith(path)}
-                child._load_tree(part, path, strict, assign, metadata, lists)
+        if self._modules:
+            parts = {name: {} for name in self._modules}
+            for key, value in state_dict.items():
+                name, dot, _ = key[len(prefix) :].partition(".")
+                if dot and name in parts:
+                    parts[name][key] = value
+            for name, child in self._modules.items():
+                if child is not None:
+                    path = prefix + name + "."
+                    child._load_tree(parts[name], path, strict, assign, metadata, lists)
+        if not self._load_state_dict_post_hooks:
+            return
         incompatible = _IncompatibleKeys(missing, unexpected)
         for hook in self._load_state_dict_post_hooks.values():
             if hook(self, incompatible) is not None:
