@@ -145,6 +145,19 @@ def test_multinomial_draws_by_weight(count):
         np.testing.assert_allclose(share, rest / rest.sum(), atol=0.04)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 1000, 1025])
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 301])
+def test_multinomial_inverts_the_cumulative_sum(n, count):
+    weights = np.random.default_rng(n).random(n) + 0.1
+    weights[2::3] = 0
+    fb.manual_seed(8)
+    u = fb.rand(count, dtype=fb.float64).numpy()
+    sums = np.cumsum(weights)
+    fb.manual_seed(8)
+    drawn = fb.multinomial(fb.tensor(weights), count, replacement=True).numpy()
+    np.testing.assert_array_equal(drawn, np.searchsorted(sums, u * sums[-1], side="right"))
+
+
 @pytest.mark.parametrize("n", [1, 2, 511, 512, 513, 1024, 5000])
 def test_permutations(n):
     fb.manual_seed(4)
