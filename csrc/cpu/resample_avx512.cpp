@@ -11,8 +11,6 @@ const ResampleRows<T>* resample_rows() {
 }
 template const ResampleRows<float>* resample_rows<float>();
 template const ResampleRows<double>* resample_rows<double>();
-const PairKernels* pair_kernels() {
-  return nullptr;
-}
+const PairKernels* pair_kernels() { return nullptr; }
 } // namespace flambeau::avx512
 #endif
