@@ -313,8 +313,12 @@ struct IndexSelect final : OpOf<IndexSelect> {
         using T = typename decltype(tag)::type;
         pick_each(reinterpret_cast<const T*>(s), v, reinterpret_cast<T*>(o), outer, size, n);
       });
+    constexpr int64_t ahead = 4; // rows that are asked for before their turn, for they lie anywhere
     parallel_for(outer * n, even_grain(outer * n, 131072 / inner), [&](int64_t b, int64_t e) {
       for (int64_t r = b, q = b / n, i = b % n; r < e; ++r) {
+        if (i + ahead < n && r + ahead < e)
+          for (int64_t k = 0; k < inner && k < 1024; k += 64)
+            __builtin_prefetch(s + (q * size + v[i + ahead]) * inner + k);
         copy_bytes(o + r * inner, s + (q * size + v[i]) * inner, inner);
         if (++i == n) ++q, i = 0;
       }
