@@ -158,6 +158,28 @@ def test_multinomial_inverts_the_cumulative_sum(n, count):
     np.testing.assert_array_equal(drawn, np.searchsorted(sums, u * sums[-1], side="right"))
 
 
+@pytest.mark.parametrize("rate", [1e-3, 0.7, 4.0, 9.9, 10.0, 11.0, 35.0, 300.0, 1e6])
+def test_poisson_counts(rate):
+    fb.manual_seed(9)
+    n = 100_000
+    x = fb.poisson(fb.full((n,), rate, dtype=fb.float64)).numpy()
+    assert (x >= 0).all() and (x == np.floor(x)).all()
+    ref = st.poisson(rate)
+    edges = np.unique(ref.ppf([0.001, 0.01, 0.05, *np.linspace(0.1, 0.9, 17), 0.95, 0.99, 0.999]))
+    share = np.diff(np.concatenate([[0], ref.cdf(edges), [1]]))
+    seen = np.bincount(np.searchsorted(edges, x), minlength=len(share))
+    assert st.chisquare(seen, share * n).pvalue > 1e-3
+    assert abs(x.mean() - rate) < 5 * np.sqrt(rate / n)
+    assert abs(x.var() / rate - 1) < 5 * np.sqrt((2 + 1 / rate) / n)
+
+
+def test_poisson_of_no_rate_and_of_bad_ones():
+    assert fb.poisson(fb.zeros(4)).tolist() == [0] * 4
+    for bad in (-1.0, float("nan")):
+        with pytest.raises(RuntimeError, match="rate"):
+            fb.poisson(fb.tensor([1.0, bad]))
+
+
 @pytest.mark.parametrize("n", [1, 2, 511, 512, 513, 1024, 5000])
 def test_permutations(n):
     fb.manual_seed(4)

@@ -5,6 +5,7 @@
 #include "../autograd/node.h"
 #include "../core/registry.h"
 #include "../cpu/parallel.h"
+#include "../cpu/philox_formulas.h"
 #include "../cuda/random.h"
 #include "ops.h"
 #include "random.h"
@@ -125,28 +126,36 @@ Tensor multinomial(const Tensor& in, int64_t count, bool replace, void* gen) {
   return shaped(on.is_cuda() ? out : made);
 }
 
-// A Poisson count: multiplication for small rates (Knuth), large ones as a sum of smaller ones.
-// Its numbers are blocks (place, 0), (place, 1) ... of Philox, as many as it needs.
-int64_t poisson_count(double rate, uint64_t seed, uint64_t place) {
-  const uint32_t key[2] = {uint32_t(seed), uint32_t(seed >> 32)};
-  uint32_t at[4] = {uint32_t(place), uint32_t(place >> 32), 0, 1}, w[4];
-  int64_t count = 0;
-  int left = 0; // words of the block that are not used yet
-  while (rate > 0) {
-    double step = std::min(rate, 30.), limit = std::exp(-step), product = 1;
-    rate -= step;
-    for (;; ++count) {
-      if (left == 0) {
-        philox_block(key, at, w);
-        ++at[2];
-        left = 4;
-      }
-      left -= 2;
-      product *= 1 - double(uint64_t(w[left + 1]) << 32 | w[left]) * 0x1p-64;
-      if (product <= limit) break;
-    }
+// A Poisson count of a small rate from one uniform number, by the running sum of probabilities.
+double poisson_by_sum(double rate, double u) {
+  double p = std::exp(-rate), sum = p, count = 0;
+  while (u >= sum && p > 1e-20) { // beyond that, u lies above the sum by its rounding alone
+    p *= rate / ++count;
+    sum += p;
   }
   return count;
+}
+
+// Of a large rate by transformed rejection (PTRS of Hoermann 1993); u and v are tried first, then
+// the blocks (place, 1), (place, 2) ... of Philox.
+double poisson_by_rejection(double rate, double u, double v, uint64_t seed, uint64_t place) {
+  const uint32_t key[2] = {uint32_t(seed), uint32_t(seed >> 32)};
+  uint32_t at[4] = {uint32_t(place), uint32_t(place >> 32), 0, 1}, w[4];
+  const double b = 0.931 + 2.53 * std::sqrt(rate), a = -0.059 + 0.02483 * b;
+  const double sure = 0.9277 - 3.6224 / (b - 2), scale = 1.1239 + 1.1328 / (b - 3.4);
+  for (;;) {
+    const double centred = u - 0.5, edge = 0.5 - std::abs(centred);
+    const double count = std::floor((2 * a / edge + b) * centred + rate + 0.43);
+    if (edge >= 0.07 && v <= sure) return count;
+    if (count >= 0 && (edge >= 0.013 || v <= edge) &&
+        std::log(v * scale / (a / (edge * edge) + b)) <=
+            count * std::log(rate) - rate - math::log_gamma(count + 1))
+      return count;
+    ++at[2];
+    philox_block(key, at, w);
+    u = philox::unit(w[0], w[1]);
+    v = philox::unit(w[2], w[3]);
+  }
 }
 
 // The host makes the counts of every device.
@@ -158,10 +167,16 @@ Tensor poisson(const Tensor& rate, void* gen) {
   Tensor r = contiguous(to_dtype(on_host(rate), DType::F64)), out = empty(rate.shape(), DType::F64);
   const double* rates = r.data<double>();
   double* counts = out.data<double>();
-  parallel_for(r.numel(), 512, [&](int64_t b, int64_t e) {
+  constexpr int64_t kChunk = 512;
+  parallel_for(r.numel(), kChunk, [&](int64_t b, int64_t e) {
+    double u[2 * kChunk]; // two for each element, from its own counter value
+    random::fill_uniform(u, 2 * (e - b), 0, 1, draw.seed, draw.offset + uint64_t(b));
     for (int64_t i = b; i < e; ++i) {
       FB_CHECK(rates[i] >= 0, "invalid Poisson rate, expected rate to be non-negative");
-      counts[i] = double(poisson_count(rates[i], draw.seed, draw.offset + uint64_t(i)));
+      const double first = u[2 * (i - b)], second = u[2 * (i - b) + 1];
+      counts[i] = rates[i] < 10 ? poisson_by_sum(rates[i], first)
+                                : poisson_by_rejection(rates[i], first, second, draw.seed,
+                                                       draw.offset + uint64_t(i));
     }
   });
   return move_to(out, rate.device(), rate.dtype());
