@@ -120,7 +120,7 @@ struct Product {
   }
 
   void pack(const Pass& s, bool again) const {
-    constexpr int64_t kTogether = 8; // panels that are packed at a time, for long rows
+    constexpr int64_t kTogether = 16; // panels that are packed at a time, for long rows
     const int64_t nr = kernels.nr;
     const int64_t of_b = s.packed_b != nullptr && !again ? ceil_div(s.jp1 - s.jp0, kTogether) : 0;
     const int64_t of_a = s.packed_a != nullptr ? ceil_div(s.ip1 - s.ip0, kTogether) : 0;

@@ -111,13 +111,22 @@ void small(int64_t batch, int m, int n, int k, T alpha, const T* a, int64_t rs, 
   }
 }
 
+// Some rows at a time: what is read is then whole lines, and so is what is written.
 template<class T, int NV>
-FLAMBEAU_INLINE void copy_row(int64_t panels, int width, const T* src, T* dst, int64_t stride) {
+FLAMBEAU_INLINE void copy_rows(int64_t rows, int64_t panels, int width, const T* src, int64_t ld,
+                               T* dst, int64_t stride) {
   constexpr int L = kLanes<T>;
-  for (int64_t i = 0; i < panels; i++, src += width, dst += stride) {
-    store(dst, load<Vec<T>>(src));
-    if constexpr (NV == 2) store(dst + L, load<Vec<T>>(src + L));
-  }
+  constexpr int64_t kRows = 8;
+  for (int64_t p0 = 0; p0 < rows; p0 += kRows)
+    for (int64_t i = 0; i < panels; i++) {
+      const int64_t n = std::min(kRows, rows - p0);
+      const T* from = src + p0 * ld + i * width;
+      T* to = dst + i * stride + p0 * width;
+      for (int64_t p = 0; p < n; p++, from += ld, to += width) {
+        store(to, load<Vec<T>>(from));
+        if constexpr (NV == 2) store(to + L, load<Vec<T>>(from + L));
+      }
+    }
 }
 
 template<class T>
@@ -126,23 +135,24 @@ void pack_rows(int64_t k, int64_t cols, int width, const T* src, int64_t ld, T* 
   constexpr int L = kLanes<T>;
   const int64_t panels = cols / width, rest = cols % width, reach = width <= L ? L : 2 * L;
   // Whole vectors, whose surplus the next row overwrites; so the last row goes by elements.
-  const int64_t last = reach == width ? k : reach <= std::min<int64_t>(2 * width, ld) ? k - 1 : 0;
+  const int64_t whole = reach == width ? k : reach <= std::min<int64_t>(2 * width, ld) ? k - 1 : 0;
+  if (width <= L)
+    copy_rows<T, 1>(whole, panels, width, src, ld, dst, stride);
+  else
+    copy_rows<T, 2>(whole, panels, width, src, ld, dst, stride);
+  for (int64_t p = whole; p < k; p++)
+    for (int64_t j = 0; j < panels * width; j++)
+      dst[j / width * stride + p * width + j % width] = src[p * ld + j];
+  if (rest == 0) return;
+  src += panels * width;
+  dst += panels * stride;
   for (int64_t p = 0; p < k; p++, src += ld, dst += width) {
-    if (p >= last)
-      for (int64_t j = 0; j < panels * width; j++) dst[j / width * stride + j % width] = src[j];
-    else if (width <= L)
-      copy_row<T, 1>(panels, width, src, dst, stride);
-    else
-      copy_row<T, 2>(panels, width, src, dst, stride);
-    if (rest == 0) continue;
-    T* end = dst + panels * stride;
-    const T* from = src + panels * width;
     if (width == 2 * L) {
-      store(end, rest >= L ? load<Vec<T>>(from) : load_part<T>(from, int(rest)));
-      store(end + L, rest > L ? load_part<T>(from + L, int(rest) - L) : Vec<T>{});
+      store(dst, rest >= L ? load<Vec<T>>(src) : load_part<T>(src, int(rest)));
+      store(dst + L, rest > L ? load_part<T>(src + L, int(rest) - L) : Vec<T>{});
       continue;
     }
-    for (int64_t j = 0; j < width; j++) end[j] = j < rest ? from[j] : T(0);
+    for (int64_t j = 0; j < width; j++) dst[j] = j < rest ? src[j] : T(0);
   }
 }
 
