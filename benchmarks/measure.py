@@ -50,6 +50,7 @@ class Side:
             MKL_NUM_THREADS=n,
         )
         self.module = module
+        self.threads = threads
         self.proc = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), module, n],
             stdin=subprocess.PIPE,
@@ -57,6 +58,12 @@ class Side:
             text=True,
             env=env,
         )
+
+    def move(self, cpu):
+        """To one of the CPUs: beside other guests of a machine they are not equally fast."""
+        if self.threads == 1 and hasattr(os, "sched_setaffinity"):
+            cpus = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(self.proc.pid, {cpus[cpu % len(cpus)]})
 
     def ask(self, what, value):
         """Seconds a call, or the text of what went wrong."""
@@ -97,6 +104,7 @@ def measure(index, sides, rounds):
         counts[s] = 1 if row.case.long else max(1, min(20_000, int(BATCH / max(once, 1e-8))))
     for r in range(min(rounds, 3) if slowest > SLOW else rounds):
         for s in ready if r % 2 == 0 else ready[::-1]:
+            s.move(r)
             time.sleep(SETTLE)
             row.times.setdefault(s.module, []).append(s.ask("time", counts[s]))
     for s in ready:

@@ -145,10 +145,11 @@ FB_MATH float scale(float p, int32_t n) {
 FB_MATH float exp(float x) {
   constexpr float round = round_f + 254.0f; // leaves n + 2 * 127 in the low bits
   x = x < -104.0f ? -104.0f : x;
-  float t = fmadd(x, 0x1.715476p0f, round);
-  t = t > round + 129.0f ? round + 129.0f : t;
-  const float n = t - round, r = fmadd(n, -0x1.7f7d1cp-20f, fmadd(n, -0x1.62e400p-1f, x));
-  const int32_t m = bits(t), h = m >> 1; // as in scale(): two factors of 2^n
+  // The upper bound is kept by the bits, of which every compiler knows a minimum; NaN stays in r.
+  const int32_t most = bits(round + 129.0f), t = bits(fmadd(x, 0x1.715476p0f, round));
+  const int32_t m = t < most ? t : most, h = m >> 1; // as in scale(): two factors of 2^n
+  const float n = from_bits(m) - round;
+  const float r = fmadd(n, -0x1.7f7d1cp-20f, fmadd(n, -0x1.62e400p-1f, x));
   return (1.0f + fmadd(r * r, exp_tail(r), r)) * from_bits(int32_t(uint32_t(h) << 23)) *
          from_bits(int32_t(uint32_t(m - h) << 23));
 }
