@@ -206,7 +206,8 @@ struct Job {
   }
   void forward(T* y) const {
     if constexpr (std::is_same_v<T, float>)
-      if (s.axes == 2 && s.mode == Mode::Linear && s.size[1] >= 2) return forward_pairs(y);
+      if (s.axes == 2 && s.mode == Mode::Linear && s.size[1] >= 2 && pixels <= INT32_MAX)
+        return forward_pairs(y);
     const ResampleRows<T>* rows = kernels();
     each(channels, [&](int64_t n, int64_t p, const Block<T>& b) {
       for (int64_t c = 0; c < channels; ++c) {
