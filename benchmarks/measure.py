@@ -16,6 +16,7 @@ from cases import CASES, Case
 HERE = pathlib.Path(__file__).resolve().parent
 BATCH = 0.02  # seconds that one measurement of one side should take
 SETTLE = 0.05  # seconds between turns: a side's threads may spin on (OpenBLAS: 26 ms)
+LONGER = 3  # times as many rounds where two libraries are about as fast
 SLOW = 0.2  # seconds a run from which three rounds are enough
 LIBRARIES = ("flambeau", "torch", "numpy", "jax")
 
@@ -35,6 +36,10 @@ class Row:
         """How many times faster Flambeau is: the median over the rounds; None if not measured."""
         mine, theirs = self.times.get("flambeau"), self.times.get(other)
         return statistics.median(b / a for a, b in zip(mine, theirs)) if mine and theirs else None
+
+    def near_level(self):
+        """Whether a peer's ratio is so near 1 that a few rounds cannot tell which side it is on."""
+        return any(0.6 < self.ratio(m) < 1.6 for m in self.times if m != "flambeau")
 
 
 class Side:
@@ -87,7 +92,8 @@ def takes_part(case, library):
 
 
 def measure(index, sides, rounds):
-    """The Row of a case. Every round times each side, in alternating order."""
+    """The Row of a case. Every round times each side, in alternating order; rounds are added where
+    the ratio is near 1."""
     row, ready, counts = Row(CASES[index]), [], {}
     for s in sides:
         if not takes_part(row.case, s.module):
@@ -102,7 +108,10 @@ def measure(index, sides, rounds):
         once = s.ask("time", 1 if row.case.long else 3)
         slowest = max(slowest, once)
         counts[s] = 1 if row.case.long else max(1, min(20_000, int(BATCH / max(once, 1e-8))))
-    for r in range(min(rounds, 3) if slowest > SLOW else rounds):
+    planned = min(rounds, 3) if slowest > SLOW else rounds
+    for r in range(LONGER * planned):
+        if r == planned and not row.near_level():
+            break
         for s in ready if r % 2 == 0 else ready[::-1]:
             s.move(r)
             time.sleep(SETTLE)
