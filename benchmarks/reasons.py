@@ -1,8 +1,12 @@
 """Why a case is slower than a peer's, and the next idea: {case key: text}."""
 
 _TURNS = (
-    "in some turns of this long process the second thread brings nothing, in a fresh one it does "
-    "(sum(0) 57 us, PyTorch 70); next: find out what the process's history does"
+    "changes sides from run to run at two threads (sum(0): 0.50 to 1.33 in four runs); next: "
+    "several processes for each library, and what sets them apart"
+)
+_CONVOLUTION = (
+    "0.6 to 1.0 in this process, in a fresh pair of processes 1.8 (dilation 2: 4.6 ms, PyTorch 8); "
+    "next: what sets them apart"
 )
 _LEVEL = "level within this machine's scatter, bound by the caches"
 _MEMORY = "bound by memory; the machine's share of the last cache varies"
@@ -22,12 +26,11 @@ REASONS: dict[str, str] = {
     "broadcast and strides: (64, 32, 28, 28) * channels": _TURNS,
     "broadcast and strides: flip": _TURNS,
     "broadcast and strides: transposed + contiguous, 1000 x 1000": (
-        "1.0 ms in a fresh process (PyTorch 2.2), up to 3.4 in this one; next: find out what the "
-        "process's history does"
+        "1.0 ms in a fresh process (PyTorch 2.2), up to 3.4 in this one; next: what sets them apart"
     ),
-    "convolution: 8x3x112x112 -> 64, 7x7, stride 2": _TURNS,
-    "convolution: 16x256x14x14 -> 256, 1x1": _TURNS,
-    "convolution: 8x64x28x28 -> 64, 3x3, dilation 2": _TURNS,
+    "convolution: 8x3x112x112 -> 64, 7x7, stride 2": _CONVOLUTION,
+    "convolution: 16x256x14x14 -> 256, 1x1": _CONVOLUTION,
+    "convolution: 8x64x28x28 -> 64, 3x3, dilation 2": _CONVOLUTION,
     "indexing: embedding": _TURNS,
     "indexing: embedding, backward": "scatters; sums in a fixed order for any number of threads",
     "indexing: scatter_add(0)": "in a fixed order for any number of threads",
