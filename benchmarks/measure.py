@@ -39,7 +39,8 @@ class Row:
 
     def near_level(self):
         """Whether a peer's ratio is so near 1 that a few rounds cannot tell which side it is on."""
-        return any(0.6 < self.ratio(m) < 1.6 for m in self.times if m != "flambeau")
+        ratios = [self.ratio(m) for m in self.times if m != "flambeau"]
+        return any(r is not None and 0.6 < r < 1.6 for r in ratios)
 
 
 class Side:
@@ -66,7 +67,8 @@ class Side:
 
     def move(self, cpu):
         """To one of the CPUs: beside other guests of a machine they are not equally fast."""
-        if self.threads == 1 and hasattr(os, "sched_setaffinity"):
+        # JAX stays where its worker was started: its own threads would not come along.
+        if self.threads == 1 and self.module != "jax" and hasattr(os, "sched_setaffinity"):
             cpus = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(self.proc.pid, {cpus[cpu % len(cpus)]})
 

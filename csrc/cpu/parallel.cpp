@@ -73,7 +73,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(300);
 constexpr auto kShortSpin = std::chrono::microseconds(5);
 constexpr auto kDescheduled = std::chrono::microseconds(500);
-constexpr uint64_t kWord = 0xffffffffu;
+constexpr uint64_t kWord = 0xffffffffu; // what a number of a job or of a chunk has room for
 
 // Polls until ready() or until its patience ends. A poll that was itself held up for long has lost
 // its CPU to another thread: spinning would take time from that one, so the next waits are short,
@@ -253,7 +253,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   const int wanted_;
   std::vector<Share> shares_; // the caller's first
   // The line that idle workers poll: nothing else that changes is in it.
-  // The open job's number; odd while what it is is being written.
+  // The open job's number; odd while its fields below are being written.
   alignas(64) std::atomic<uint64_t> job_{0};
   // The line that the caller polls.
   alignas(64) std::atomic<uint32_t> completed_{0};
