@@ -21,6 +21,8 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -65,6 +67,31 @@ struct InsideChunk {
   ~InsideChunk() { inside_chunk = before; }
 };
 
+// Where a thread runs is the kernel's choice; a thread is named by its id there.
+int this_thread() {
+#if defined(__linux__)
+  return static_cast<int>(syscall(SYS_gettid));
+#else
+  return 0;
+#endif
+}
+
+// Moves a thread that waits for the CPU of the caller to another one that it may use. A thread that
+// runs or waits elsewhere stays there.
+void send_elsewhere(int thread) {
+#if defined(__linux__)
+  cpu_set_t allowed, others;
+  const int here = sched_getcpu();
+  if (here < 0 || sched_getaffinity(thread, sizeof allowed, &allowed) != 0) return;
+  others = allowed;
+  CPU_CLR(here, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(thread, sizeof others, &others) != 0) return;
+  sched_setaffinity(thread, sizeof allowed, &allowed);
+#else
+  (void)thread;
+#endif
+}
+
 using ChunkFn = FunctionRef<void(int64_t, int64_t)>;
 using Clock = std::chrono::steady_clock;
 
@@ -73,6 +100,9 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(300);
 constexpr auto kShortSpin = std::chrono::microseconds(5);
 constexpr auto kDescheduled = std::chrono::microseconds(500);
+constexpr int kMissed =
+    4; // jobs in a row without some worker, from which the workers are looked after
+constexpr auto kBetweenLooks = std::chrono::milliseconds(1); // for each worker
 constexpr uint64_t kWord = 0xffffffffu; // what a number of a job or of a chunk has room for
 
 // Polls until ready() or until its patience ends. A poll that was itself held up for long has lost
@@ -157,6 +187,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
     if (sleepers_.load() > 0) wake_workers(chunks - 1);
     take_chunks(0, job);
     wait_for_completion(chunks);
+    look_after_workers(job);
     return std::exchange(error_, nullptr);
   }
 
@@ -225,8 +256,26 @@ class Pool : public std::enable_shared_from_this<Pool> {
     caller_sleeps_.store(false);
   }
 
+  // A worker that was woken on the caller's CPU waits there while the caller does all the work, for
+  // tens of milliseconds until the kernel evens the load out.
+  void look_after_workers(uint64_t job) {
+    bool all = true;
+    for (size_t i = 1; i < shares_.size() && all; i++) all = shares_[i].seen.load(kRelaxed) == job;
+    missed_ = all ? 0 : missed_ + 1;
+    if (missed_ < kMissed) return;
+    missed_ = 0;
+    const auto now = Clock::now();
+    if (now - looked_ < kBetweenLooks * wanted_) return;
+    looked_ = now;
+    for (size_t i = 1; i < shares_.size(); i++)
+      if (const int thread = shares_[i].thread.load(kRelaxed);
+          thread != 0 && shares_[i].seen.load(kRelaxed) != job)
+        send_elsewhere(thread);
+  }
+
   void work(size_t self) {
     InsideChunk mark;
+    shares_[self].thread.store(this_thread(), kRelaxed);
     Spinner spinner;
     uint64_t seen = 0, job = 0;
     auto news = [&] {
@@ -242,12 +291,15 @@ class Pool : public std::enable_shared_from_this<Pool> {
       }
       if (stop_.load()) return;
       seen = job;
+      shares_[self].seen.store(job, kRelaxed);
       take_chunks(self, job);
     }
   }
 
   struct alignas(64) Share {
     std::atomic<uint64_t> next{0};
+    std::atomic<uint64_t> seen{0}; // the last job that its thread has come to
+    std::atomic<int> thread{0};
   };
 
   const int wanted_;
@@ -265,6 +317,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::atomic<int> sleepers_{0};
   std::exception_ptr error_;
   Spinner caller_;
+  int missed_ = 0; // jobs in a row
+  Clock::time_point looked_;
   std::mutex mutex_;
   std::condition_variable wake_, done_;
 };
