@@ -7,6 +7,9 @@ import os
 import sys
 import time
 
+# Seconds a case runs before its time is taken: threads that were woken on one CPU lie apart then.
+WARM = 0.02
+
 
 def load(name, threads):
     """The library, with as many threads."""
@@ -36,6 +39,9 @@ def main():
                 run = getattr(c, name if name in ("numpy", "jax") else "make")(m)
                 run()
             elif what == "time":
+                warm = time.perf_counter() + WARM if value > 1 else 0.0
+                while time.perf_counter() < warm:
+                    run()
                 start = time.perf_counter()
                 for _ in range(value):
                     run()
