@@ -242,21 +242,26 @@ Value call_equal(Args& a) {
   NoGrad off;
   return Scalar(x.shape() == y.shape() && item(all(eq(x, y))).i != 0);
 }
+// The row that gives the power n of numbers of dtype t and costs less than a power; null if none.
+const ElemRow* cheap_power(DType t, double n) {
+  if (t == DType::Bool) return nullptr;
+  if (n == 2) return &unary_math_rows[k_square];
+  if (n == 3 && !is_complex(t)) return &unary_math_rows[k_cube];
+  if (!is_float(t)) return nullptr;
+  return n == 0.5    ? &unary_math_rows[k_sqrt]
+         : n == -0.5 ? &unary_math_rows[k_rsqrt]
+         : n == -1   ? &unary_math_rows[k_reciprocal]
+                     : nullptr;
+}
 Value call_pow(Args& a) {
   Tensor x = a.tensor(0), e = a.tensor(1);
   if (e.impl()->weak && is_integral(x.dtype()) && is_integral(e.dtype()))
     FB_CHECK(item(e).f >= 0, "Integers to negative integer powers are not allowed.");
-  if (e.impl()->weak && !a.out.defined() && x.dtype() != DType::Bool &&
-      category_keeps(x.dtype(), e.dtype())) { // the powers that cost less than a power
-    double n = item(e).f;
-    if (n == 2) return square(x);
-    if (n == 3 && !is_complex(x.dtype())) return cube(x);
-    if (is_float(x.dtype())) {
-      if (n == 0.5) return sqrt(x);
-      if (n == -0.5) return rsqrt(x);
-      if (n == -1) return reciprocal(x);
+  if (e.impl()->weak && category_keeps(x.dtype(), e.dtype()))
+    if (const ElemRow* row = cheap_power(x.dtype(), item(e).f)) {
+      if (a.out.defined()) return elementwise_into(*row, &x, nullptr, 0, a.out, a.inplace);
+      return elementwise(*row, &x);
     }
-  }
   return call_binary(binary_rows[k_pow], x, e, a);
 }
 Value call_activation(Activation which, const Tensor& x, const double* p, int np, Args& a) {

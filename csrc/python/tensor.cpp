@@ -4,6 +4,7 @@
 #include "../cuda/launch.h"
 #include "autocast.h"
 #include "py.h"
+#include "temporary.h"
 #include <structmember.h>
 
 namespace flambeau::py {
@@ -125,6 +126,54 @@ struct Named {
 
 bool exact_number(PyObject* o) { return PyFloat_CheckExact(o) || PyLong_CheckExact(o); }
 
+// Results take over the memory of an operand that nobody else will read: in `a * 2 + b` the sum
+// goes where the product is.
+
+constexpr int64_t kReuseBytes = 1 << 18; // from here a second array is worth the look at the caller
+
+// Whether a result like `t` may be written over it: no view, no history, memory of its own.
+bool rewritable(PyObject* o) {
+  if (Py_REFCNT(o) != 1 || Py_TYPE(o) != TensorType) return false;
+  const auto* p = reinterpret_cast<PyTensor*>(o);
+  const Tensor& t = tensor_of(o);
+  if (t.numel() * t.itemsize() < kReuseBytes) return false;
+  const TensorImpl& i = *t.impl();
+  const Storage& s = t.storage();
+  return is_float(i.dtype) && i.contiguous && !i.meta && !i.base && !i.untracked &&
+         i.inference == inference_enabled() && s.refs() == 1 && !s.deleter && !s.readonly &&
+         s.device.is_cpu() && !p->dict && !p->weakrefs;
+}
+
+// Whether an operator on `t` and `other` gives a result of t's shape and dtype that has no history.
+bool shaped_by(const Tensor& t, PyObject* other) {
+  if (exact_number(other)) return true;
+  if (Py_TYPE(other) != TensorType) return false;
+  const Tensor& o = tensor_of(other);
+  const int lead = t.dim() - o.dim();
+  if (lead < 0 || o.dtype() != t.dtype() || !o.device().is_cpu()) return false;
+  if (grad_enabled() && o.requires_grad()) return false;
+  for (int d = 0; d < o.dim(); ++d)
+    if (o.shape()[d] != 1 && o.shape()[d] != t.shape()[lead + d]) return false;
+  return true;
+}
+
+// The operand whose memory the result may take; null where none.
+PyObject* to_reuse(PyObject* a, PyObject* b) {
+  const bool first = rewritable(a) && shaped_by(tensor_of(a), b);
+  if (!first && !(rewritable(b) && shaped_by(tensor_of(b), a))) return nullptr;
+  PyObject* o = first ? a : b;
+  return !autocast_on && is_temporary(o) ? o : nullptr;
+}
+
+// f(a, b, out=over).
+PyObject* rewrite(Named& f, PyObject* a, PyObject* b, PyObject* over) {
+  FB_TRY
+  static PyObject* const names = check(Py_BuildValue("(s)", "out"));
+  PyObject* args[3] = {a, b, over};
+  return call_overloads(f.get(), args, 2, names);
+  FB_CATCH(nullptr)
+}
+
 // Operators whose checks live in the registered function. The operand that is no tensor may be a
 // number, or a NumPy array, which joins as a tensor.
 PyObject* by_name(PyObject* a, PyObject* b, Named& f) {
@@ -162,14 +211,17 @@ Tensor op_div(const Tensor& a, const Tensor& b) { return true_divide(a, b); }
     static Named f{name};                  \
     return by_name(a, b, f);               \
   }
-#define FB_DIRECT(fn, op, name)            \
-  PyObject* fn(PyObject* a, PyObject* b) { \
-    static Named f{name};                  \
-    return binary_slot<op>(a, b, f);       \
+#define FB_ARITHMETIC(fn, name, otherwise)                              \
+  PyObject* fn(PyObject* a, PyObject* b) {                              \
+    static Named f{name};                                               \
+    if (PyObject* over = to_reuse(a, b)) return rewrite(f, a, b, over); \
+    return otherwise(a, b, f);                                          \
   }
-FB_DIRECT(nb_add, op_add, "add")
-FB_DIRECT(nb_mul, op_mul, "mul")
-FB_DIRECT(divide, op_div, "div")
+FB_ARITHMETIC(nb_add, "add", binary_slot<op_add>)
+FB_ARITHMETIC(nb_mul, "mul", binary_slot<op_mul>)
+FB_ARITHMETIC(divide, "div", binary_slot<op_div>)
+FB_ARITHMETIC(nb_sub, "sub", by_name)
+FB_ARITHMETIC(power, "pow", by_name)
 PyObject* nb_div(PyObject* a, PyObject* b) {
   // number / tensor is reciprocal(tensor) * number, and that autocast runs in float32.
   if (autocast_on && !is_tensor(a)) {
@@ -180,7 +232,6 @@ PyObject* nb_div(PyObject* a, PyObject* b) {
   }
   return divide(a, b);
 }
-FB_SLOT(nb_sub, "sub")
 FB_SLOT(nb_floordiv, "floor_divide")
 FB_SLOT(nb_mod, "remainder")
 FB_SLOT(nb_and, "bitwise_and")
@@ -189,7 +240,6 @@ FB_SLOT(nb_xor, "bitwise_xor")
 FB_SLOT(nb_lshift, "bitwise_left_shift")
 FB_SLOT(nb_rshift, "bitwise_right_shift")
 FB_SLOT(matmul, "matmul")
-FB_SLOT(power, "pow")
 PyObject* nb_matmul(PyObject* a, PyObject* b) {
   if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
   return matmul(a, b);
@@ -209,7 +259,7 @@ FB_SLOT(ib_rshift, "bitwise_right_shift_")
 FB_SLOT(power_, "pow_")
 PyObject* ib_pow(PyObject* a, PyObject* b, PyObject*) { return power_(a, b); }
 #undef FB_SLOT
-#undef FB_DIRECT
+#undef FB_ARITHMETIC
 #define FB_UNARY_SLOT(fn, name) \
   PyObject* fn(PyObject* a) {   \
     FB_TRY                      \
