@@ -48,9 +48,19 @@ void pack(int64_t rows, int64_t k, int64_t width, const T* x, int64_t rs, int64_
                    Sum<T>* out = to + panel * width * k;
                    const T* from = x + panel * width * rs;
                    const int64_t n = std::min(width, rows - panel * width);
-                   for (int64_t p = 0; p < k; p++)
-                     for (int64_t i = 0; i < width; i++)
-                       out[p * width + i] = i < n ? static_cast<Sum<T>>(from[i * rs + p * ps]) : 0;
+                   if (n < width) std::fill_n(out, width * k, Sum<T>(0));
+                   if (rs == 1)
+                     for (int64_t p = 0; p < k; p++)
+                       for (int64_t i = 0; i < n; i++)
+                         out[p * width + i] = static_cast<Sum<T>>(from[i + p * ps]);
+                   else if (n == kRows && width == kRows)
+                     for (int64_t p = 0; p < k; p++)
+                       for (int i = 0; i < kRows; i++)
+                         out[p * kRows + i] = static_cast<Sum<T>>(from[i * rs + p * ps]);
+                   else
+                     for (int64_t i = 0; i < n; i++)
+                       for (int64_t p = 0; p < k; p++)
+                         out[p * width + i] = static_cast<Sum<T>>(from[i * rs + p * ps]);
                  }
                });
 }
@@ -70,9 +80,16 @@ void gemm_packed(int64_t m, int64_t n, int64_t k, T alpha, const T* a, int64_t r
     for (; tile < end; tile++) {
       const int64_t i0 = tile % panels_m * kRows, j0 = tile / panels_m * nr;
       kernel.tile(k, rows + i0 * k, columns + j0 * k, sums);
-      for (int64_t i = 0; i < std::min<int64_t>(kRows, m - i0); i++)
-        for (int64_t j = 0; j < std::min(nr, n - j0); j++)
-          finish(c[(i0 + i) * ldc + j0 + j], sums[i * nr + j], alpha, beta);
+      const int64_t columns_left = std::min(nr, n - j0);
+      for (int64_t i = 0; i < std::min<int64_t>(kRows, m - i0); i++) {
+        T* out = c + (i0 + i) * ldc + j0;
+        const Sum<T>* from = sums + i * nr;
+        if (alpha == T(1) && beta == T(0))
+          std::transform(from, from + columns_left, out,
+                         [](Sum<T> x) { return static_cast<T>(x); });
+        else
+          for (int64_t j = 0; j < columns_left; j++) finish(out[j], from[j], alpha, beta);
+      }
     }
   });
 }
