@@ -42,7 +42,7 @@ const PhiloxTable& loops() {
 
 template<class T>
 void fill(PhiloxFill f, const Stream& s, T* out, int64_t n, int words = words_of<T>) {
-  const bool far = n * int64_t(sizeof(T)) > kCacheBytes;
+  const bool far = n * int64_t(sizeof(T)) > cache_bytes();
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
     if (!far) return f(s, out, begin, end);
     alignas(64) T made[kBlock];

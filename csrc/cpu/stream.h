@@ -10,8 +10,9 @@
 
 namespace flambeau {
 
-// A call that touches more bytes than this finds few of them in a cache, and leaves few there.
-constexpr int64_t kCacheBytes = int64_t(20) << 20;
+// A call that touches more bytes than this finds few of them in a cache, and leaves few there:
+// seven eighths of the last cache, where its size is known.
+int64_t cache_bytes();
 // Elements that are made at a time, in the nearest cache, before they are streamed.
 constexpr int kStreamBlock = 512;
 

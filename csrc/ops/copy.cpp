@@ -65,7 +65,7 @@ void copy_values(const Tensor& dst, const Tensor& src, bool non_blocking) {
     });
   }
   bool streamed = ds == dst.itemsize() && l.inner() >= kStreamBlock &&
-                  dst.numel() * (dst.itemsize() + src.itemsize()) > kCacheBytes;
+                  dst.numel() * (dst.itemsize() + src.itemsize()) > cache_bytes();
   l.run(65536, [&](char* const* p, int64_t n) {
     if (plain && streamed) return stream_bytes(p[0], p[1], n * ds);
     if (plain) return copy_bytes(p[0], p[1], n * ds);
