@@ -221,24 +221,32 @@ void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tenso
   if (out.numel() == 0) return;
   Plan pl{kernel, compute, result, n_in, {}, out.dtype(), p, {}, 0};
   bool flat = out.is_contiguous(), exact = out.dtype() == result;
+  char* bytes[kMaxOperands];
+  alignas(16) char number[kMaxOperands][16]; // single elements of other types are converted once
+  unsigned scalars = 0;
   for (int i = 0; i < n_in; ++i) {
     pl.in_types[i] = in[i].dtype();
-    exact = exact && in[i].dtype() == compute;
-    flat = flat && ((in[i].is_contiguous() && in[i].shape() == out.shape()) || in[i].numel() == 1);
+    bytes[i] = in[i].bytes();
+    if (in[i].numel() == 1) {
+      scalars |= 1u << i;
+      if (pl.in_types[i] != compute) {
+        cast_kernel(pl.in_types[i], compute)(bytes[i], 0, number[i], 0, 1);
+        pl.in_types[i] = compute;
+        bytes[i] = number[i];
+      }
+    }
+    exact = exact && pl.in_types[i] == compute;
+    flat = flat && ((in[i].is_contiguous() && in[i].shape() == out.shape()) || scalars >> i & 1);
   }
   if (flat && exact && out.numel() <= kGrain) { // the short way for small tensors
     const void* ptr[kMaxOperands];
-    unsigned scalars = 0;
-    for (int i = 0; i < n_in; ++i) {
-      ptr[i] = in[i].bytes();
-      if (in[i].numel() == 1) scalars |= 1u << i;
-    }
+    std::copy_n(bytes, n_in, ptr);
     kernel(ptr, out.bytes(), out.numel(), scalars, p);
     return;
   }
   StridedLoop loop;
   loop.add(out.bytes(), expanded_bytes(out, out.shape()));
-  for (int i = 0; i < n_in; ++i) loop.add(in[i].bytes(), expanded_bytes(in[i], out.shape()));
+  for (int i = 0; i < n_in; ++i) loop.add(bytes[i], expanded_bytes(in[i], out.shape()));
   loop.prepare(out.shape());
   int64_t n0 = loop.inner();
   for (int i = 0; i < n_in; ++i) pl.in_strides[i] = loop.shape.empty() ? 0 : loop.strides[i + 1][0];
