@@ -127,9 +127,8 @@ void run_buffered(const Plan& pl, char* const* ptr, int64_t n) {
 
 void run_row(const Plan& pl, char* const* ptr, int64_t n) {
   if (!pl.plain || pl.streamed) return run_buffered(pl, ptr, n);
-  const void* src[kMaxOperands];
-  for (int i = 0; i < pl.n_in; ++i) src[i] = ptr[i + 1];
-  pl.kernel(src, ptr[0], n, pl.scalars, pl.p);
+  // Not copied: to read several pointers that were just written, as a vector, takes long.
+  pl.kernel(reinterpret_cast<const void* const*>(ptr + 1), ptr[0], n, pl.scalars, pl.p);
 }
 
 void set_ways(Plan& pl, bool single) {
@@ -188,7 +187,7 @@ void run_crossed(const StridedLoop& loop, Plan pl, int d) {
     alignas(64) char turned[kMaxOperands][kRows * kRowBytes];
     for (int64_t b = 0; b < loop.shape[0]; b += width) {
       int64_t m = std::min(width, loop.shape[0] - b), step[kMaxOperands], bytes[kMaxOperands];
-      char* ptr[kMaxOperands];
+      char* ptr[kMaxOperands] = {};
       for (int i = 0; i < loop.ops; ++i) {
         step[i] = loop.strides[i][d];
         bytes[i] = m * loop.strides[i][0];
@@ -221,7 +220,7 @@ void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tenso
   if (out.numel() == 0) return;
   Plan pl{kernel, compute, result, n_in, {}, out.dtype(), p, {}, 0};
   bool flat = out.is_contiguous(), exact = out.dtype() == result;
-  char* bytes[kMaxOperands];
+  char* bytes[kMaxOperands] = {};
   alignas(16) char number[kMaxOperands][16]; // single elements of other types are converted once
   unsigned scalars = 0;
   for (int i = 0; i < n_in; ++i) {
@@ -239,9 +238,8 @@ void run_elementwise(ElemKernel kernel, DType compute, DType result, const Tenso
     flat = flat && ((in[i].is_contiguous() && in[i].shape() == out.shape()) || scalars >> i & 1);
   }
   if (flat && exact && out.numel() <= kGrain) { // the short way for small tensors
-    const void* ptr[kMaxOperands];
-    std::copy_n(bytes, n_in, ptr);
-    kernel(ptr, out.bytes(), out.numel(), scalars, p);
+    const void* src[] = {bytes[0], bytes[1], bytes[2]};
+    kernel(src, out.bytes(), out.numel(), scalars, p);
     return;
   }
   StridedLoop loop;

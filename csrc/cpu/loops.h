@@ -63,7 +63,7 @@ void StridedLoop::run(int64_t grain, F&& f) const {
   int64_t n0 = inner(), outer = numel / n0;
   if (outer == 1) { // split the run itself, in parts of equal size
     parallel_for(n0, even_grain(n0, grain, 64), [&](int64_t b, int64_t e) {
-      char* p[kMaxOperands];
+      char* p[kMaxOperands] = {};
       for (int i = 0; i < ops; ++i) p[i] = base[i] + (shape.empty() ? 0 : b * strides[i][0]);
       f(p, e - b);
     });
@@ -71,7 +71,7 @@ void StridedLoop::run(int64_t grain, F&& f) const {
   }
   int64_t rows = grain / n0 > 0 ? grain / n0 : 1;
   parallel_for(outer, even_grain(outer, rows), [&](int64_t b, int64_t e) {
-    char* p[kMaxOperands];
+    char* p[kMaxOperands] = {};
     Dims at(shape.size(), 0);
     int64_t rest = b;
     for (int d = 1; d < shape.size(); ++d) {
@@ -103,7 +103,7 @@ void StridedLoop::run_strips(int d, int64_t height, int64_t grain, F&& f) const 
   parallel_for(total, each, [&](int64_t b, int64_t e) {
     for (int64_t s = b; s < e; ++s) {
       int64_t first = s % strips * height, rest = s / strips;
-      char* p[kMaxOperands];
+      char* p[kMaxOperands] = {};
       for (int i = 0; i < ops; ++i) p[i] = base[i] + first * strides[i][d];
       for (int k = 1; k < shape.size(); ++k) {
         if (k == d) continue;

@@ -64,12 +64,16 @@ void join_bytes(const std::vector<Part>& parts, int64_t row, char* out, int64_t 
   while (b < e) {
     const Part& p = parts[k];
     int64_t end = std::min(p.width, at + e - b);
-    const char* from = p.base + outer * p.outer_step;
-    while (p.base && at < end) {
-      int64_t in_run = at % p.run, n = std::min(p.run - in_run, end - at);
-      copy_bytes(out + b, from + at / p.run * p.row_step + in_run, n);
-      at += n;
-      b += n;
+    if (p.base && at < end) {
+      const int64_t first = at == 0 ? 0 : at / p.run;
+      const char* from = p.base + outer * p.outer_step + first * p.row_step;
+      int64_t in_run = at - first * p.run;
+      for (; at < end; from += p.row_step, in_run = 0) {
+        const int64_t n = std::min(p.run - in_run, end - at);
+        copy_bytes(out + b, from + in_run, n);
+        at += n;
+        b += n;
+      }
     }
     b += end - at;
     at = 0;
