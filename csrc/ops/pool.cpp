@@ -159,13 +159,6 @@ struct AvgPool final : OpOf<AvgPool> {
   }
   void cuda(const Inputs& in, Outputs& out) override {
     PoolShape s = shape_of(w);
-    const bool whole = adaptive && !backward && s.out[0] * s.out[1] * s.out[2] == 1;
-    if (whole && in[0].numel() && !is_integral(in[0].dtype())) { // few, large windows
-      NoGrad off;
-      Dims dims;
-      for (int d = 0; d < w.nd; ++d) dims.push_back(d - w.nd);
-      return copy_values(out[0], mean(in[0], dims, true));
-    }
     run_cuda(in[0], out[0], [&](const Tensor& a, const Tensor& b) {
       cuda::avg_pool(s, adaptive, count_pad, divisor, backward, a, b);
     });
@@ -267,6 +260,9 @@ Value call_adaptive_avg(Args& a) {
   AvgPool op;
   op.adaptive = true;
   op.w = adaptive("adaptive_avg_pool", x, nd, a.dims(1));
+  Dims all; // one window over everything is a mean, whose kernels suit few, large windows
+  for (int d = x.dim() - nd; d < x.dim() && op.w.y[d] == 1; ++d) all.push_back(d);
+  if (all.size() == nd && x.numel() > 0 && !is_integral(x.dtype())) return mean(x, all, true);
   return apply(std::move(op), {x});
 }
 template<int nd>
