@@ -109,6 +109,33 @@ struct BMM final : OpOf<BMM> {
   }
 };
 
+struct Dot final : OpOf<Dot> {
+  const char* name() const override { return "dot"; }
+  Specs infer(const Inputs& in) override { return {{{}, in[0].dtype()}}; }
+  void cpu(const Inputs& in, Outputs& out) override {
+    multiply(as_row(in[0]), as_column(in[1]), as_column(out[0]), 1, 0, 0);
+  }
+  void cuda(const Inputs& in, Outputs& out) override {
+    cuda::multiply(as_row(in[0]), as_column(in[1]), as_column(out[0]));
+  }
+  static int64_t step(const Tensor& t) { return t.dim() ? t.strides()[0] : 1; }
+  static Tensor as_row(const Tensor& t) {
+    return alias_as(t, {1, t.numel()}, {1, step(t)}, t.offset());
+  }
+  static Tensor as_column(const Tensor& t) {
+    return alias_as(t, {t.numel(), 1}, {step(t), 1}, t.offset());
+  }
+  Saves saves(const Inputs& in) const override {
+    return {(in[1].requires_grad() ? 1u : 0u) | (in[0].requires_grad() ? 2u : 0u), 0};
+  }
+  Grads vjp(const Saved& s, const Grads& g) override {
+    Grads r(2, Tensor());
+    if (s.needs(0)) r[0] = mul(g[0], conj(s.input(1)));
+    if (s.needs(1)) r[1] = mul(g[0], conj(s.input(0)));
+    return r;
+  }
+};
+
 // x @ w.T + bias with x of any leading dimensions.
 struct Linear final : OpOf<Linear> {
   const char* name() const override { return "addmm"; }
@@ -183,7 +210,7 @@ static Tensor dot(const Tensor& a, const Tensor& b) {
            a.numel(), " and ", b.numel(), " elements respectively");
   FB_CHECK(a.dtype() == b.dtype(), "dot : expected both vectors to have same dtype, but found ",
            a.dtype(), " and ", b.dtype());
-  return squeeze(mm(unsqueeze(a, 0), unsqueeze(b, 1)));
+  return apply(Dot{}, {a, b});
 }
 static Tensor mv(const Tensor& a, const Tensor& v) {
   FB_CHECK(a.dim() == 2 && v.dim() == 1, "vector + matrix @ vector expected, got ", a.dim(), "D @ ",
