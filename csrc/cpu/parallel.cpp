@@ -100,9 +100,8 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(300);
 constexpr auto kShortSpin = std::chrono::microseconds(5);
 constexpr auto kDescheduled = std::chrono::microseconds(500);
-constexpr int kMissed =
-    4; // jobs in a row without some worker, from which the workers are looked after
-constexpr auto kBetweenLooks = std::chrono::milliseconds(1); // for each worker
+constexpr int kMissed = 4; // jobs in a row without some worker, from which workers are spread
+constexpr auto kBetweenSpreads = std::chrono::milliseconds(1); // for each worker
 constexpr uint64_t kWord = 0xffffffffu; // what a number of a job or of a chunk has room for
 
 // Polls until ready() or until its patience ends. A poll that was itself held up for long has lost
@@ -250,27 +249,30 @@ class Pool : public std::enable_shared_from_this<Pool> {
   void wait_for_completion(uint32_t chunks) {
     auto complete = [&] { return completed_.load() == chunks; };
     if (complete() || caller_.wait(complete)) return;
+    spread_workers();
     std::unique_lock lock(mutex_);
     caller_sleeps_.store(true);
     done_.wait(lock, complete);
     caller_sleeps_.store(false);
   }
 
-  // A worker that was woken on the caller's CPU waits there while the caller does all the work, for
-  // tens of milliseconds until the kernel evens the load out.
+  // Woken on the caller's CPU, a worker waits there while the caller does all the work, or, with a
+  // chunk in hand, while the caller waits for it: for tens of milliseconds, until the kernel evens
+  // the load out.
   void look_after_workers(uint64_t job) {
     bool all = true;
     for (size_t i = 1; i < shares_.size() && all; i++) all = shares_[i].seen.load(kRelaxed) == job;
     missed_ = all ? 0 : missed_ + 1;
-    if (missed_ < kMissed) return;
+    if (missed_ >= kMissed) spread_workers();
+  }
+
+  void spread_workers() {
     missed_ = 0;
     const auto now = Clock::now();
-    if (now - looked_ < kBetweenLooks * wanted_) return;
-    looked_ = now;
+    if (now - spread_ < kBetweenSpreads * wanted_) return;
+    spread_ = now;
     for (size_t i = 1; i < shares_.size(); i++)
-      if (const int thread = shares_[i].thread.load(kRelaxed);
-          thread != 0 && shares_[i].seen.load(kRelaxed) != job)
-        send_elsewhere(thread);
+      if (const int thread = shares_[i].thread.load(kRelaxed)) send_elsewhere(thread);
   }
 
   void work(size_t self) {
@@ -318,7 +320,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::exception_ptr error_;
   Spinner caller_;
   int missed_ = 0; // jobs in a row
-  Clock::time_point looked_;
+  Clock::time_point spread_;
   std::mutex mutex_;
   std::condition_variable wake_, done_;
 };
