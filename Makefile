@@ -16,7 +16,7 @@ BENCH_PY := $(BENCH_VENV)/bin/python
 BUILD_TOOLS := "scikit-build-core>=0.10" "cmake>=3.20" "ninja>=1.10"
 SOURCES := pyproject.toml $(wildcard CMakeLists.txt) $(shell find src csrc cmake -type f \
 	-not -name '*.so' -not -path '*/__pycache__/*' 2>/dev/null)
-CPP := $(shell find csrc tests/cpp tests/cudasim -name '*.cpp' -o -name '*.h' 2>/dev/null)
+CPP := $(shell find csrc tests/cpp tests/cudasim benchmarks -name '*.cpp' -o -name '*.h' 2>/dev/null)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

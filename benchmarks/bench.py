@@ -10,6 +10,7 @@ import re
 
 from cases import CASES
 from measure import LIBRARIES, Side, measure
+from placement import Placement
 from probes import startup_table, wheel_size
 from report import number, report, show, summary
 
@@ -18,15 +19,18 @@ def run_cases(indices, threads, rounds):
     """The rows of the cases, printed as they come."""
     libraries = [m for m in LIBRARIES if importlib.util.find_spec(m)]
     sides = [Side(m, threads) for m in libraries]
+    placement = Placement() if threads > 1 else None
     rows = []
     for i in indices:
-        row = measure(i, sides, rounds)
+        row = measure(i, sides, rounds, placement.turn if placement else lambda run: run())
         rows.append(row)
         times = "  ".join(f"{m} {show(row.best(m))}" for m in row.times)
         ratios = " ".join(number(row.ratio(m)) for m in row.times if m != "flambeau")
         print(f"{row.case.key:70} {ratios:>10}   {times} {row.errors or ''}", flush=True)
     for s in sides:
         s.close()
+    if placement:
+        print(f"turns repeated: {placement.repeated}, in vain: {placement.given_up}")
     return rows
 
 

@@ -93,9 +93,9 @@ def takes_part(case, library):
     return bool(case.torch if library == "torch" else getattr(case, library))
 
 
-def measure(index, sides, rounds):
+def measure(index, sides, rounds, turn):
     """The Row of a case. Every round times each side, in alternating order; rounds are added where
-    the ratio is near 1."""
+    the ratio is near 1. turn(run) calls run() where and when it can be measured."""
     row, ready, counts = Row(CASES[index]), [], {}
     for s in sides:
         if not takes_part(row.case, s.module):
@@ -117,7 +117,8 @@ def measure(index, sides, rounds):
         for s in ready if r % 2 == 0 else ready[::-1]:
             s.move(r)
             time.sleep(SETTLE)
-            row.times.setdefault(s.module, []).append(s.ask("time", counts[s]))
+            taken = turn(lambda s=s: s.ask("time", counts[s]))
+            row.times.setdefault(s.module, []).append(taken)
     for s in ready:
         s.ask("drop", 0)
     return row
