@@ -9,7 +9,8 @@ namespace flambeau {
 // stored as k x m and B as n x k. ld* count elements between the stored rows. D is C unless given;
 // ldd = 0 adds one row to all. With beta == 0, D is not read and C only written. The order of every
 // sum depends on the shape alone, never on the thread count.
-// Types: float, double, std::complex<float>, std::complex<double>, (u)int8 to int64.
+// Types: float, double, std::complex<float>, std::complex<double>, (u)int8 to int64; bf16 where
+// bf16_product_pays (gemm_bf16.h) says so.
 template<class T>
 void gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a,
           int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc, const T* d = nullptr,

@@ -32,7 +32,7 @@ struct GemmCall {
         copy_bytes(reinterpret_cast<char*>(to), reinterpret_cast<const char*>(from),
                    cols * int64_t(sizeof(T)));
       else
-        for (int64_t j = 0; j < cols; j++) to[j] = beta == T(0) ? T(0) : beta * from[j];
+        for (int64_t j = 0; j < cols; j++) to[j] = beta == T(0) ? T(0) : T(beta * from[j]);
     }
   }
 };

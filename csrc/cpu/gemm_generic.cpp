@@ -3,6 +3,7 @@
 #include <complex>
 #include <type_traits>
 
+#include "../core/dtype.h"
 #include "gemm.h"
 #include "gemm_call.h"
 #include "gemm_kernels.h"
@@ -223,6 +224,7 @@ FLAMBEAU_BATCHED(float)
 FLAMBEAU_BATCHED(double)
 FLAMBEAU_BATCHED(std::complex<float>)
 FLAMBEAU_BATCHED(std::complex<double>)
+FLAMBEAU_BATCHED(bf16)
 FLAMBEAU_BATCHED(int8_t)
 FLAMBEAU_BATCHED(uint8_t)
 FLAMBEAU_BATCHED(int16_t)

@@ -4,6 +4,7 @@
 #include "../core/elementwise.h"
 #include "../core/registry.h"
 #include "../cpu/gemm.h"
+#include "../cpu/gemm_bf16.h"
 #include "../cuda/gemm.h"
 #include "matrix.h"
 #include "ops.h"
@@ -20,7 +21,9 @@ Tensor widened(const Tensor& t) { // halves compute in float32, bool in uint8
 void multiply(const Tensor& a0, const Tensor& b0, const Tensor& out, int64_t batch, int64_t sa,
               int64_t sb, const Tensor& bias = {}) {
   NoGrad off;
-  Tensor a = widened(a0), b = widened(b0);
+  const bool in_bf16 = a0.dtype() == DType::BF16 && b0.dtype() == DType::BF16 &&
+                       bf16_product_pays(a0.size(-2), b0.size(-1), a0.size(-1));
+  Tensor a = in_bf16 ? a0 : widened(a0), b = in_bf16 ? b0 : widened(b0);
   Matrix ma, mb;
   if (!as_matrix(a, ma)) {
     a = contiguous(a);
@@ -43,7 +46,7 @@ void multiply(const Tensor& a0, const Tensor& b0, const Tensor& out, int64_t bat
   if (row.defined() &&
       (row.dtype() != a.dtype() || row.dim() != 1 || row.size(0) != n || row.strides()[0] != 1))
     row = contiguous(to_dtype(expand(row, {n}), a.dtype()));
-  dispatch_compute(a.dtype(), "matmul", [&](auto tag) {
+  auto run = [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, uint16_t> ||
                   std::is_same_v<T, uint32_t> || std::is_same_v<T, uint64_t>) {
@@ -57,7 +60,11 @@ void multiply(const Tensor& a0, const Tensor& b0, const Tensor& out, int64_t bat
         gemm_batched<T>(batch, ma.trans, mb.trans, m, n, k, T(1), a.data<T>(), ma.ld, sa,
                         b.data<T>(), mb.ld, sb, T(0), to.data<T>(), std::max<int64_t>(n, 1), m * n);
     }
-  });
+  };
+  if (in_bf16)
+    run(Tag<bf16>{});
+  else
+    dispatch_compute(a.dtype(), "matmul", run);
   if (!direct) copy_values(out, to);
 }
 

@@ -12,6 +12,7 @@
 #include "conv.h"
 #include "conv_winograd.h"
 #include "gemm.h"
+#include "gemm_bf16.h"
 #include "parallel.h"
 
 using namespace flambeau;
@@ -25,9 +26,14 @@ int64_t pick(int64_t low, int64_t high) {
 }
 
 template<class T>
+constexpr bool is_bf16 = std::is_same_v<T, bf16>;
+
+template<class T>
 T random_value() {
   if constexpr (std::is_integral_v<T>)
     return static_cast<T>(pick(-3, 3));
+  else if constexpr (is_bf16<T>)
+    return random_value<float>();
   else if constexpr (std::is_floating_point_v<T>)
     return std::uniform_real_distribution<T>(-1, 1)(rng);
   else
@@ -55,6 +61,7 @@ double worst_error(const std::vector<T>& got, const std::vector<W>& want, double
 template<class T>
 constexpr double tolerance() {
   if constexpr (std::is_integral_v<T>) return 0;
+  if constexpr (is_bf16<T>) return 0x1p-6; // half a unit in the last place of four times the scale
   if (sizeof(T) == 4 || std::is_same_v<T, std::complex<float>>) return 4e-6;
   return 2e-14;
 }
@@ -68,7 +75,7 @@ template<class T>
 struct Wide {
   using type = std::conditional_t<
       std::is_integral_v<T>, int64_t,
-      std::conditional_t<std::is_floating_point_v<T>, double, std::complex<double>>>;
+      std::conditional_t<std::is_floating_point_v<T> || is_bf16<T>, double, std::complex<double>>>;
 };
 
 template<class T>
@@ -93,8 +100,8 @@ void test_gemm(int64_t m, int64_t n, int64_t k, bool ta, bool tb, T alpha, T bet
       const W added = addend == 0 ? out : W(other[i * ldd + j]);
       out = W(alpha) * sum + (beta == T(0) ? W(0) : W(beta) * added);
       if constexpr (std::is_integral_v<T>) out = static_cast<T>(out);
-      if constexpr (std::is_floating_point_v<T>)
-        if (beta == T(0) || addend != 0) c[i * ldc + j] = std::nan(""); // must not be read
+      if constexpr (std::is_floating_point_v<T> || is_bf16<T>)
+        if (beta == T(0) || addend != 0) c[i * ldc + j] = T(std::nan("")); // must not be read
     }
   auto serial = c;
   set_num_threads(1);
@@ -372,6 +379,11 @@ int main(int argc, char** argv) {
   test_cuts<double>();
   test_batched<float>();
   test_batched<std::complex<double>>();
+  if (bf16_product_pays(16, 16, 16)) {
+    test_gemms<bf16>(rounds);
+    test_cuts<bf16>();
+    test_batched<bf16>();
+  }
   test_convs<float>(rounds);
   test_convs<double>(rounds);
   test_winograds(rounds / 3);
