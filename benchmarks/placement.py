@@ -11,6 +11,7 @@ import ctypes
 import math
 import os
 import pathlib
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -27,7 +28,8 @@ class Placement:
     """Measures where the CPUs are; `usual()` compares with the best that was seen."""
 
     def __init__(self):
-        self.probe = self.library() if len(os.sched_getaffinity(0)) == 2 else None
+        two = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) == 2
+        self.probe = self.library() if two and platform.machine() == "x86_64" else None
         self.trip = self.arithmetic = math.inf
         for _ in range(40 if self.probe else 0):
             self.usual()

@@ -200,6 +200,11 @@ def report(results, startup, wheel):
         "own, in turns within each case. A ratio above 1 means that Flambeau is faster; ratios are",
         "medians over the turns, times are the best turn. Made by `make bench`.",
         "",
+        "The host of a virtual machine moves its CPUs about. Turns at two threads that were made",
+        "while both lay on one core (each then computes at half speed) or on cores that share no",
+        "cache (a line takes six times as long from one to the other) were made again; see",
+        "`placement.py`.",
+        "",
     ]
     page += [f"- {line}" for line in machine()]
     for title, lines in (

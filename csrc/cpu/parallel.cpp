@@ -100,7 +100,6 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(300);
 constexpr auto kShortSpin = std::chrono::microseconds(5);
 constexpr auto kDescheduled = std::chrono::microseconds(500);
-constexpr int kMissed = 4; // jobs in a row without some worker, from which workers are spread
 constexpr auto kBetweenSpreads = std::chrono::milliseconds(1); // for each worker
 constexpr uint64_t kWord = 0xffffffffu; // what a number of a job or of a chunk has room for
 
@@ -186,7 +185,6 @@ class Pool : public std::enable_shared_from_this<Pool> {
     if (sleepers_.load() > 0) wake_workers(chunks - 1);
     take_chunks(0, job);
     wait_for_completion(chunks);
-    look_after_workers(job);
     return std::exchange(error_, nullptr);
   }
 
@@ -225,7 +223,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
       while (next >> 32 == (job & kWord) && (next & kWord) < end) {
         if (!share.compare_exchange_weak(next, next + 1)) continue;
         run_chunk(*fn, n, grain, next & kWord, mode);
-        taken++;
+        if (taken++ == 0 && self == 0 && some_are_late(job, chunks)) spread_workers();
         next = share.load(kAcquire);
       }
     }
@@ -256,18 +254,19 @@ class Pool : public std::enable_shared_from_this<Pool> {
     caller_sleeps_.store(false);
   }
 
+  // Whether a worker with a share of the job has not come yet.
+  bool some_are_late(uint64_t job, uint32_t chunks) const {
+    for (size_t i = 1; i < shares_.size(); i++)
+      if (shares_[i].seen.load(kRelaxed) != job &&
+          first_chunk(i, chunks) < first_chunk(i + 1, chunks))
+        return true;
+    return false;
+  }
+
   // Woken on the caller's CPU, a worker waits there while the caller does all the work, or, with a
   // chunk in hand, while the caller waits for it: for tens of milliseconds, until the kernel evens
   // the load out.
-  void look_after_workers(uint64_t job) {
-    bool all = true;
-    for (size_t i = 1; i < shares_.size() && all; i++) all = shares_[i].seen.load(kRelaxed) == job;
-    missed_ = all ? 0 : missed_ + 1;
-    if (missed_ >= kMissed) spread_workers();
-  }
-
   void spread_workers() {
-    missed_ = 0;
     const auto now = Clock::now();
     if (now - spread_ < kBetweenSpreads * wanted_) return;
     spread_ = now;
@@ -319,7 +318,6 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::atomic<int> sleepers_{0};
   std::exception_ptr error_;
   Spinner caller_;
-  int missed_ = 0; // jobs in a row
   Clock::time_point spread_;
   std::mutex mutex_;
   std::condition_variable wake_, done_;
