@@ -15,7 +15,7 @@ from cases import CASES, Case
 
 HERE = pathlib.Path(__file__).resolve().parent
 BATCH = 0.02  # seconds that one measurement of one side should take
-SETTLE = 0.05  # seconds between turns: a side's threads may spin on (OpenBLAS: 26 ms)
+SETTLE = 0.1  # seconds between turns: a side's threads may spin on (OpenBLAS: up to 100 ms)
 LONGER = 3  # times as many rounds where two libraries are about as fast
 SLOW = 0.2  # seconds a run from which three rounds are enough
 LIBRARIES = ("flambeau", "torch", "numpy", "jax")

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -73,6 +74,16 @@ int this_thread() {
   return static_cast<int>(syscall(SYS_gettid));
 #else
   return 0;
+#endif
+}
+
+// The CPU that the caller runs on, or `unknown`.
+int this_cpu(int unknown) {
+#if defined(__linux__)
+  const int cpu = sched_getcpu();
+  return cpu < 0 ? unknown : cpu;
+#else
+  return unknown;
 #endif
 }
 
@@ -223,7 +234,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
       while (next >> 32 == (job & kWord) && (next & kWord) < end) {
         if (!share.compare_exchange_weak(next, next + 1)) continue;
         run_chunk(*fn, n, grain, next & kWord, mode);
-        if (taken++ == 0 && self == 0 && some_are_late(job, chunks)) spread_workers();
+        taken++;
+        if (self == 0 && std::has_single_bit(taken) && some_lack_cpu(job, chunks)) spread_workers();
         next = share.load(kAcquire);
       }
     }
@@ -254,11 +266,12 @@ class Pool : public std::enable_shared_from_this<Pool> {
     caller_sleeps_.store(false);
   }
 
-  // Whether a worker with a share of the job has not come yet.
-  bool some_are_late(uint64_t job, uint32_t chunks) const {
+  // Whether a worker with a share of the job has not come yet or shares the caller's CPU.
+  bool some_lack_cpu(uint64_t job, uint32_t chunks) const {
+    const int here = this_cpu(-1);
     for (size_t i = 1; i < shares_.size(); i++)
-      if (shares_[i].seen.load(kRelaxed) != job &&
-          first_chunk(i, chunks) < first_chunk(i + 1, chunks))
+      if (first_chunk(i, chunks) < first_chunk(i + 1, chunks) &&
+          (shares_[i].seen.load(kRelaxed) != job || shares_[i].cpu.load(kRelaxed) == here))
         return true;
     return false;
   }
@@ -292,6 +305,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
       }
       if (stop_.load()) return;
       seen = job;
+      shares_[self].cpu.store(this_cpu(-2), kRelaxed);
       shares_[self].seen.store(job, kRelaxed);
       take_chunks(self, job);
     }
@@ -299,8 +313,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   struct alignas(64) Share {
     std::atomic<uint64_t> next{0};
-    std::atomic<uint64_t> seen{0}; // the last job that its thread has come to
-    std::atomic<int> thread{0};
+    std::atomic<uint64_t> seen{0};       // the last job that its thread has come to
+    std::atomic<int> thread{0}, cpu{-2}; // its thread, and where that was when it came
   };
 
   const int wanted_;
