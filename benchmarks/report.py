@@ -12,7 +12,7 @@ import subprocess
 
 from cases.base import ROOT
 from cases.numpy_ground import G as GROUND
-from reasons import REASONS
+from reasons import REASONS, SHORT
 
 
 def show(seconds):
@@ -115,7 +115,7 @@ def _slower_text(results):
                 key = rows[0].case.key
                 cells = " | ".join(number(v) for v in ratios)
                 lines.append(f"| {key} | {peer} | {cells} | {REASONS.get(key, '')} |")
-    return lines
+    return [*lines, "", *(f"- {text}" for text in SHORT)]
 
 
 def _ground_text(results):
