@@ -5,7 +5,6 @@
 #if defined(__linux__) && PY_VERSION_HEX < 0x030E0000
 #include <cstring>
 #include <dlfcn.h>
-#include <link.h>
 #include <unwind.h>
 #endif
 
